@@ -1,0 +1,142 @@
+"""The unit of release: which captioner, tagger, CLIP, answerer and example bank belong together.
+
+A bundle is one YAML file; each part is a folder beside it or a public checkpoint pinned to a
+commit. A branch or tag is refused as a revision, since the same bundle must name the same weights
+for ever. Nothing is downloaded here: a checkpoint is looked for where the hub's own client would
+have put it.
+"""
+
+import os
+from pathlib import Path
+from typing import Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
+
+
+class BundleError(Exception):
+    """The bundle cannot be read, or a part of it is not on this machine; says how to mend it."""
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class LocalPart(_Frozen):
+    """A folder, relative to the bundle's file."""
+
+    path: str = Field(min_length=1)
+
+
+class HubPart(_Frozen):
+    """A public checkpoint at one commit."""
+
+    repo: str = Field(pattern=r"^[\w.-]+/[\w.-]+$")
+    revision: str = Field(pattern=r"^[0-9a-f]{40}$")
+
+
+class OpenAiModel(_Frozen):
+    """A language model that a server speaking the OpenAI API knows by this name."""
+
+    model: str = Field(min_length=1)
+
+
+class OpenAiPart(_Frozen):
+    """An answerer that runs elsewhere; its address and key are settings, not part of a release."""
+
+    openai: OpenAiModel
+
+
+Part = LocalPart | HubPart
+
+
+class Bundle(_Frozen):
+    """What a running app loads."""
+
+    name: str = Field(min_length=1, pattern=r"^[\w.-]+$")
+    version: str = Field(min_length=1)
+    captioner: Part
+    tagger: Part
+    clip: Part
+    answerer: LocalPart | HubPart | OpenAiPart
+    bank: str | None = None
+    """Folder of solved examples, relative to the bundle's file; none means no examples."""
+
+    _home: Path = PrivateAttr(default=Path())
+
+    @classmethod
+    def load(cls, path: Path | str) -> Self:
+        """Read a bundle's YAML file, or bundle.yaml in a folder.
+
+        Raises:
+            BundleError: There is no such file, or it is not a bundle.
+        """
+        file = Path(path)
+        if file.is_dir():
+            file = file / "bundle.yaml"
+        try:
+            bundle = cls.model_validate(yaml.safe_load(file.read_text("utf-8")))
+        except FileNotFoundError:
+            raise BundleError(f"{file}: no such bundle") from None
+        except (yaml.YAMLError, ValidationError, UnicodeDecodeError) as error:
+            raise BundleError(f"{file} is not a bundle: {error}") from error
+        bundle._home = file.parent.resolve()
+        return bundle
+
+    def folder(self, part: Part, *, models_dir: Path | None = None) -> Path:
+        """Return the folder that holds the part's files.
+
+        A hub checkpoint is looked for in `models_dir`, or in the hub client's own cache
+        (HF_HUB_CACHE, or `hub` under HF_HOME).
+
+        Raises:
+            BundleError: It is not there.
+        """
+        if isinstance(part, LocalPart):
+            folder = self._home / part.path
+            if not folder.is_dir():
+                raise BundleError(f"bundle {self.name}: {folder} is not there")
+            return folder
+        cache = models_dir or _hub_cache()
+        folder = cache / f"models--{part.repo.replace('/', '--')}" / "snapshots" / part.revision
+        if not folder.is_dir():
+            raise BundleError(
+                f"bundle {self.name}: {part.repo} at {part.revision} is not in {cache};"
+                f" fetch it with `hf download {part.repo} --revision {part.revision}"
+                f" --cache-dir {cache}`"
+            )
+        return folder
+
+    def bank_folder(self) -> Path | None:
+        """Return the folder of the example bank, or None where the bundle has none.
+
+        Raises:
+            BundleError: The bundle names one that is not there.
+        """
+        return None if self.bank is None else self.folder(LocalPart(path=self.bank))
+
+    def revisions(self) -> dict[str, str]:
+        """Return what each part is, in words fit to show: `repo@commit`, a path or a model."""
+        parts = {
+            "captioner": self.captioner,
+            "tagger": self.tagger,
+            "clip": self.clip,
+            "answerer": self.answerer,
+        }
+        return {stage: _words(part, self) for stage, part in parts.items()}
+
+
+def _words(part: LocalPart | HubPart | OpenAiPart, bundle: Bundle) -> str:
+    if isinstance(part, HubPart):
+        return f"{part.repo}@{part.revision}"
+    if isinstance(part, OpenAiPart):
+        return part.openai.model
+    return f"{bundle.name}/{part.path}@{bundle.version}"
+
+
+def _hub_cache() -> Path:
+    """Where the hub's client keeps snapshots, by its own rules."""
+    if cache := os.environ.get("HF_HUB_CACHE"):
+        return Path(cache)
+    default = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "huggingface"
+    return Path(os.environ.get("HF_HOME", default)).expanduser() / "hub"

@@ -1,0 +1,49 @@
+"""Say in one sentence what a photo shows.
+
+The caption is most of what the language model ever sees of the picture.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from models.photos import Rgb
+from models.settings import EngineSettings
+
+
+class CaptionModel(Protocol):
+    """Captions several photos at once."""
+
+    def caption(self, photos: Sequence[Rgb]) -> list[str]:
+        """Return one caption for each photo, in order."""
+        ...
+
+    def caption_ids(self, photos: Sequence[Rgb]) -> list[list[int]]:
+        """Return the token ids of each photo's caption, its end-of-text token included."""
+        ...
+
+
+def load(
+    folder: Path, engine: EngineSettings, *, num_beams: int, max_new_tokens: int
+) -> CaptionModel:
+    """Load a ViT + GPT-2 captioner (transformers' VisionEncoderDecoderModel).
+
+    Args:
+        folder: A checkpoint in the layout of nlpconnect/vit-gpt2-image-captioning, with
+            `encoder.onnx` and `decoder.onnx` beside it for the ONNX engine.
+        engine: Library, device and threads.
+        num_beams: Texts followed at a time; 1 is greedy search.
+        max_new_tokens: Most tokens of a caption.
+
+    Raises:
+        FileNotFoundError: A file of the checkpoint is missing.
+        ValueError: The checkpoint asks for something that the engine does not do, or
+            max_new_tokens is more than the decoder's context.
+    """
+    if engine.engine == "torch":
+        from models.captioning.torch import TorchCaptioner
+
+        return TorchCaptioner(folder, engine, num_beams=num_beams, max_new_tokens=max_new_tokens)
+    from models.captioning.onnx import OnnxCaptioner
+
+    return OnnxCaptioner(folder, engine, num_beams=num_beams, max_new_tokens=max_new_tokens)

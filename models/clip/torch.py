@@ -1,0 +1,80 @@
+"""CLIP's towers on torch.
+
+A tower is taken out of the whole model, since the halves' own classes read the size of the vectors
+from a place in config.json that checkpoints leave out; the other half is then let go.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.clip.embedder import ImageTower, TextTower
+from models.clip.words import Ids
+from models.preprocessing import PixelValues
+from models.settings import EngineSettings
+from models.torch_device import Place, place
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import CLIPModel
+
+
+def open_image_tower(folder: Path, engine: EngineSettings) -> ImageTower:
+    """Load the vision half of the checkpoint.
+
+    Raises:
+        OSError: There are no weights.
+        RuntimeError: The device is not there.
+    """
+    import torch
+
+    where = place(engine)
+    whole = _whole(folder, where)
+    tower, projection = whole.vision_model, whole.visual_projection
+    tower.to(where.device)
+    projection.to(where.device)
+
+    def run(pixel_values: PixelValues) -> NDArray[np.float32]:
+        pixels = torch.from_numpy(pixel_values).to(where.device, where.dtype)
+        with torch.inference_mode():
+            return _array(projection(tower(pixel_values=pixels).pooler_output))
+
+    return run
+
+
+def open_text_tower(folder: Path, engine: EngineSettings) -> TextTower:
+    """Load the text half of the checkpoint.
+
+    Raises:
+        OSError: There are no weights.
+        RuntimeError: The device is not there.
+    """
+    import torch
+
+    where = place(engine)
+    whole = _whole(folder, where)
+    tower, projection = whole.text_model, whole.text_projection
+    tower.to(where.device)
+    projection.to(where.device)
+
+    def run(input_ids: Ids, attention_mask: Ids) -> NDArray[np.float32]:
+        ids, mask = (
+            torch.from_numpy(part).to(where.device) for part in (input_ids, attention_mask)
+        )
+        with torch.inference_mode():
+            output = tower(input_ids=ids, attention_mask=mask)
+            return _array(projection(output.pooler_output))
+
+    return run
+
+
+def _whole(folder: Path, where: Place) -> "CLIPModel":
+    from transformers import CLIPModel
+
+    return CLIPModel.from_pretrained(folder, dtype=where.dtype)
+
+
+def _array(vectors: "torch.Tensor") -> NDArray[np.float32]:
+    return np.asarray(vectors.float().cpu().numpy(), np.float32)

@@ -1,0 +1,93 @@
+"""Decoder graphs in ONNX Runtime whose key/value cache never passes through numpy.
+
+Graphs follow one rule of names: input `past_x` of one run is output `present_x` of the run
+before; the first run is given pasts of length 0.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.generation import Scores
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession, NodeArg, OrtValue
+
+_LENGTH_AXIS = 2
+_DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
+_PAST, _PRESENT, _LOGITS = "past_", "present_", "logits"
+
+
+def run_on_device(
+    session: "InferenceSession", inputs: Mapping[str, NDArray[Any]]
+) -> dict[str, "OrtValue"]:
+    """Run a session and leave its outputs on its device."""
+    return _run(session, inputs, {}, {})
+
+
+class CachedDecoder:
+    """One generation: holds the cache between the runs of a decoder session.
+
+    Args:
+        session: An `onnxruntime.InferenceSession` with inputs `past_*` of shape (rows, heads,
+            length, head size) and outputs `logits` and `present_*`.
+        rows: Rows of the first run.
+        constants: Inputs that every run is given, as `OrtValue`s.
+    """
+
+    def __init__(
+        self,
+        session: "InferenceSession",
+        *,
+        rows: int,
+        constants: Mapping[str, "OrtValue"] | None = None,
+    ) -> None:
+        self._session = session
+        self._constants = dict(constants or {})
+        self._cache = {
+            entry.name: _empty_past(entry, rows, _device(session))
+            for entry in session.get_inputs()
+            if entry.name.startswith(_PAST)
+        }
+
+    def run(self, inputs: Mapping[str, NDArray[np.int64]]) -> Scores:
+        """Read more tokens and return the scores after the last one, shape (rows, vocabulary)."""
+        results = _run(self._session, inputs, self._constants | self._cache, {_LOGITS: "cpu"})
+        self._cache = {name: results[name.replace(_PAST, _PRESENT, 1)] for name in self._cache}
+        scores: Scores = results[_LOGITS].numpy().astype(np.float32, copy=False)
+        return scores
+
+
+def _run(
+    session: "InferenceSession",
+    inputs: Mapping[str, NDArray[Any]],
+    values: Mapping[str, "OrtValue"],
+    places: Mapping[str, str],
+) -> dict[str, "OrtValue"]:
+    """Run with numpy `inputs` and `OrtValue`s; outputs stay on the device but for `places`."""
+    binding = session.io_binding()
+    for name, array in inputs.items():
+        binding.bind_cpu_input(name, array)
+    for name, value in values.items():
+        binding.bind_ortvalue_input(name, value)
+    names = [output.name for output in session.get_outputs()]
+    device = _device(session)
+    for name in names:
+        binding.bind_output(name, places.get(name, device))
+    session.run_with_iobinding(binding)
+    return dict(zip(names, binding.get_outputs(), strict=True))
+
+
+def _device(session: "InferenceSession") -> str:
+    """Return where the session's first provider computes, as ONNX Runtime names it."""
+    return "cpu" if session.get_providers()[0] == "CPUExecutionProvider" else "cuda"
+
+
+def _empty_past(entry: "NodeArg", rows: int, device: str) -> "OrtValue":
+    import onnxruntime
+
+    shape = [rows, *entry.shape[1:]]
+    shape[_LENGTH_AXIS] = 0
+    return onnxruntime.OrtValue.ortvalue_from_numpy(np.zeros(shape, _DTYPES[entry.type]), device, 0)

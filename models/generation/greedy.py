@@ -1,0 +1,34 @@
+"""Greedy search: the likeliest token each time.
+
+A row that has ended goes on being computed until the longest one ends; what it would add
+is never looked at. Leaving it out would mean moving every other row's cache.
+"""
+
+import numpy as np
+
+from models.generation import Scores, Step
+from models.generation.rules import Rules
+
+
+def greedy(first: Scores, step: Step, rules: Rules, *, max_new_tokens: int) -> list[list[int]]:
+    """Return the ids that each row writes, its end-of-text token included.
+
+    Args:
+        first: Scores of the first token, shape (rows, vocabulary).
+        step: The decoder, which has read everything before the first token.
+        rules: The checkpoint's generation rules.
+        max_new_tokens: Most ids of a row.
+    """
+    rows = np.arange(len(first), dtype=np.int64)
+    written: list[list[int]] = [[] for _ in rows]
+    is_open = np.ones(len(first), dtype=bool)
+    scores = first
+    for position in range(max_new_tokens):
+        tokens = rules.forced(scores, position, max_new_tokens).argmax(axis=-1)
+        for row in np.flatnonzero(is_open):
+            written[row].append(int(tokens[row]))
+        is_open &= ~np.isin(tokens, rules.eos_token_ids)
+        if position == max_new_tokens - 1 or not is_open.any():
+            break
+        scores = step(tokens, rows)
+    return written

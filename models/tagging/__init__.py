@@ -1,0 +1,67 @@
+"""Say what is where in a photo: labels with boxes.
+
+Box detectors (RT-DETR) and panoptic segmenters (DETR) answer in the same form.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from models.photos import Rgb
+from models.settings import EngineSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """A labelled box: x0, y0, x1, y1 in pixels of the upright photo."""
+
+    label: str
+    score: float
+    box: tuple[float, float, float, float]
+
+
+class TagModel(Protocol):
+    """Finds labelled boxes in several photos at once."""
+
+    def tag(self, photos: Sequence[Rgb]) -> list[tuple[Tag, ...]]:
+        """Return each photo's tags, left to right by the centre of their boxes."""
+        ...
+
+
+def load(
+    folder: Path,
+    engine: EngineSettings,
+    *,
+    score_threshold: float | None = None,
+    max_tags: int = 32,
+) -> TagModel:
+    """Load a detection transformer: RT-DETR (v1, v2), DETR, or DETR with panoptic masks.
+
+    Args:
+        folder: config.json, preprocessor_config.json and model.onnx or the torch weights.
+        engine: Which library computes, and where.
+        score_threshold: Tags that are not surer than this are dropped; None takes
+            `score_threshold` of preprocessor_config.json, or else the architecture's usual one.
+        max_tags: Most tags of one photo, the surest first.
+
+    Raises:
+        FileNotFoundError: A file is missing.
+        ValueError: The checkpoint is of another family.
+    """
+    from models.preprocessing import Preprocessor
+    from models.tagging.detector import Detector
+    from models.tagging.families import read_family
+
+    family = read_family(folder)
+    if engine.engine == "onnx":
+        from models.tagging.onnx import open_network
+    else:
+        from models.tagging.torch import open_network
+    return Detector(
+        preprocess=Preprocessor.from_folder(folder),
+        network=open_network(folder, engine, family),
+        family=family,
+        score_threshold=family.score_threshold if score_threshold is None else score_threshold,
+        max_tags=max_tags,
+    )

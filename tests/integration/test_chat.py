@@ -1,0 +1,127 @@
+"""Both engines against transformers' own chat template, generate and tokenizer."""
+
+import json
+from pathlib import Path
+
+import checkpoints_generation as checkpoints
+import pytest
+import torch
+from transformers import AutoTokenizer, LlamaForCausalLM
+
+from models.chat import Completion, load
+from models.chat.template import ChatTemplate
+from models.settings import EngineSettings
+
+DEMO = Path("bundles/demo/answerer")
+CHATS = [
+    [{"role": "user", "content": "what color is the couch?"}],
+    [
+        {"role": "system", "content": "  answer in a few words. "},
+        {"role": "user", "content": 'is there a surfboard?\nTags: dog, "cat" <b>'},
+        {"role": "assistant", "content": "yes"},
+        {"role": "user", "content": "Übergröße? 🙂"},
+    ],
+    [{"role": "user", "content": "how many dogs are sitting on the couch, and where?"}] * 3,
+]
+ENGINES = [EngineSettings(engine="onnx"), EngineSettings(engine="torch")]
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("answerer")
+    checkpoints.make_small_answerer(folder)
+    return folder
+
+
+def reference(folder: Path, chat: list[dict[str, str]], max_new_tokens: int) -> Completion:
+    torch.set_num_threads(1)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    prompt = tokenizer.apply_chat_template(
+        chat, add_generation_prompt=True, return_tensors="pt", return_dict=False
+    )
+    written = model.generate(prompt, max_new_tokens=max_new_tokens, do_sample=False)
+    new = written[0, prompt.shape[1] :].tolist()
+    text = tokenizer.decode(new, skip_special_tokens=True).strip()
+    return Completion(text, prompt_tokens=prompt.shape[1], completion_tokens=len(new))
+
+
+@pytest.mark.parametrize("engine", ENGINES, ids=["onnx", "torch"])
+def test_a_batch_of_chats_is_completed_as_transformers_completes_each(
+    small: Path, engine: EngineSettings
+) -> None:
+    model = load(small, engine)
+    expected = [reference(small, chat, 12) for chat in CHATS]
+    assert len({completion.text for completion in expected}) == len(CHATS)
+    assert model.complete(CHATS, max_new_tokens=12) == expected
+    assert [model.complete([chat], max_new_tokens=12)[0] for chat in CHATS] == expected
+    assert [model.count_tokens(chat) for chat in CHATS] == [e.prompt_tokens for e in expected]
+
+
+@pytest.mark.parametrize("engine", ENGINES, ids=["onnx", "torch"])
+def test_a_chat_and_its_answer_that_pass_the_context_are_refused(
+    small: Path, engine: EngineSettings
+) -> None:
+    model = load(small, engine)
+    room = 256 - model.count_tokens(CHATS[0])
+    assert model.complete([CHATS[0]], max_new_tokens=room)[0].completion_tokens <= room
+    with pytest.raises(ValueError, match="256"):
+        model.complete([CHATS[0]], max_new_tokens=room + 1)
+    assert model.complete([], max_new_tokens=1) == []
+
+
+TEMPLATES = {
+    "special tokens": checkpoints.CHAT_TEMPLATE,
+    "json and control": (
+        "{%- for m in messages %}{% if loop.index > 2 %}{% break %}{% endif %}\n"
+        "   {{ m | tojson }}\n{% endfor %}{{ tools is none }}{{ messages | tojson(indent=1) }}"
+    ),
+    "generation": (
+        "{% for m in messages %}{% if m['role'] == 'assistant' %}"
+        "{% generation %}{{ m['content'] }}{{ eos_token }}{% endgeneration %}"
+        "{% else %}[{{ m.content }}]{% endif %}{% endfor %}"
+    ),
+    "namespace": (
+        "{% set ns = namespace(seen='') %}{% for m in messages %}"
+        "{% set ns.seen = ns.seen + m['role'][0] %}{% endfor %}{{ ns.seen }}{{ bos_token }}"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+@pytest.mark.parametrize("place", ["chat_template.jinja", "tokenizer_config.json"])
+def test_templates_render_as_in_transformers(
+    small: Path, tmp_path: Path, name: str, place: str
+) -> None:
+    for file in ("tokenizer.json", "tokenizer_config.json"):
+        (tmp_path / file).write_text((small / file).read_text())
+    if place == "chat_template.jinja":
+        (tmp_path / place).write_text(TEMPLATES[name])
+    else:
+        config = json.loads((tmp_path / place).read_text())
+        config["chat_template"] = [{"name": "default", "template": TEMPLATES[name]}]
+        (tmp_path / place).write_text(json.dumps(config))
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path)
+    for chat in CHATS:
+        expected = tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
+        assert ChatTemplate(tmp_path).render(chat) == expected
+
+
+@pytest.mark.skipif(
+    not (DEMO / "model.onnx").exists(), reason="bundles/demo has no exported answerer yet"
+)
+def test_the_demo_answerer_says_the_same_on_both_engines() -> None:
+    def chat(things: str, question: str) -> list[dict[str, str]]:
+        context = f"Context: a person with black hair in a red shirt. there is {things}."
+        return [
+            {"role": "system", "content": "Answer the question about the photo in a few words."},
+            {"role": "user", "content": f"{context}\nTags: person, mug\nQuestion: {question}"},
+        ]
+
+    chats = [
+        chat("a red mug", "what color is the mug?"),
+        chat("a blue cat, a green clock", "is there a cat?"),
+        chat("a yellow book, a purple ball, a black lamp", "how many people are there?"),
+    ]
+    onnx, torch_ = (load(DEMO, engine).complete(chats, max_new_tokens=16) for engine in ENGINES)
+    assert onnx == torch_

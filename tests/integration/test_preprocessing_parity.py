@@ -1,0 +1,74 @@
+"""Our preprocessing against transformers' own image processors."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import checkpoints_vision as checkpoints
+import numpy as np
+import pytest
+from PIL import Image
+from transformers import (
+    CLIPImageProcessorPil,
+    DetrImageProcessorPil,
+    RTDetrImageProcessorPil,
+    ViTImageProcessorPil,
+)
+
+from models.preprocessing import Preprocessor
+
+SIZES = [(480, 640), (333, 250), (64, 500)]
+CASES: dict[str, tuple[Any, dict[str, object]]] = {
+    "ViT of nlpconnect/vit-gpt2-image-captioning": (
+        ViTImageProcessorPil,
+        {
+            "feature_extractor_type": "ViTFeatureExtractor",
+            "image_mean": [0.5, 0.5, 0.5],
+            "image_std": [0.5, 0.5, 0.5],
+            "resample": 2,
+            "size": 224,
+        },
+    ),
+    "ViT of another aspect ratio": (
+        ViTImageProcessorPil,
+        {"image_processor_type": "ViTImageProcessor", "size": {"height": 144, "width": 192}},
+    ),
+    "DETR of facebook/detr-resnet-50-panoptic": (
+        DetrImageProcessorPil,
+        {"feature_extractor_type": "DetrFeatureExtractor", "size": 800, "max_size": 1333},
+    ),
+    "DETR with the edges named": (
+        DetrImageProcessorPil,
+        {
+            "image_processor_type": "DetrImageProcessor",
+            "size": {"shortest_edge": 300, "longest_edge": 500},
+        },
+    ),
+    "RT-DETR": (
+        RTDetrImageProcessorPil,
+        {"image_processor_type": "RTDetrImageProcessor", "size": {"height": 192, "width": 256}},
+    ),
+    "CLIP of openai/clip-vit-base-patch16": (
+        CLIPImageProcessorPil,
+        {"feature_extractor_type": "CLIPFeatureExtractor", "resample": 3, "size": 224},
+    ),
+    "CLIP without a crop": (
+        CLIPImageProcessorPil,
+        {
+            "image_processor_type": "CLIPImageProcessor",
+            "size": {"height": 160, "width": 160},
+            "do_center_crop": False,
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_pixels_equal_those_of_transformers(tmp_path: Path, case: str) -> None:
+    processor, config = CASES[case]
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(config))
+    reference = processor.from_pretrained(tmp_path)
+    ours = Preprocessor.from_folder(tmp_path)
+    for photo in checkpoints.photos(*SIZES):
+        expected = reference(images=Image.fromarray(photo), return_tensors="np").pixel_values
+        np.testing.assert_allclose(ours([photo]), expected, atol=1e-5)
