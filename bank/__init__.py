@@ -1,0 +1,1 @@
+"""The example bank: solved questions about photos, and the index that finds similar ones."""

@@ -1,0 +1,165 @@
+"""`admirer bank build` and `admirer bank show`."""
+
+from collections.abc import Callable
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import track
+from rich.table import Table
+
+from bank.annotations import Annotation, BadRow, read_annotations
+from bank.build import OpenPhoto, Solved, build
+from bank.examples import BankError, Example
+from bank.index import ExampleBank
+from bank.photo_files import find_photo, read_photo
+from bank.release import clip_of
+from models import clip
+from models.bundle import Bundle, BundleError
+from models.clip import ClipModel, Tower
+from models.settings import EngineSettings
+
+SHOWN = 20
+"""Bad rows, or examples, that are printed one by one."""
+
+app = typer.Typer(help="Build or look at a bank of solved examples.", no_args_is_help=True)
+
+BundleOption = Annotated[Path, typer.Option(help="Bundle whose CLIP makes the vectors.")]
+ThreadsOption = Annotated[int, typer.Option(min=1, max=256, help="CPU threads.")]
+DEMO = Path("bundles/demo")
+
+
+@app.command("build")
+def build_command(
+    file: Annotated[Path, typer.Argument(help="Solved questions, .jsonl or .csv.")],
+    out: Annotated[Path, typer.Option(help="Folder to write the bank to.")],
+    photos: Annotated[
+        Path | None, typer.Option(help="Folder of the photos that rows name.")
+    ] = None,
+    bundle: BundleOption = DEMO,
+    threads: ThreadsOption = 1,
+) -> None:
+    """Build an example bank from an annotation file.
+
+    Fields of a row: caption, tags, question, answer, and perhaps id and photo (a file name).
+    A bad row is reported with its line and left out.
+    """
+    console = Console(stderr=True)
+    try:
+        read = read_annotations(file)
+        rows, bad = _solved(read.rows, photos)
+        bad = sorted([*read.bad, *bad], key=lambda row: row.line)
+        _report(bad, len(rows), file, console)
+        if photos is None and any(row.photo for row in read.rows):
+            console.print("Rows name photos; without --photos only their text is used.")
+        release = Bundle.load(bundle)
+        towers: tuple[Tower, ...] = ("image", "text") if photos else ("text",)
+        model = _load_clip(release, threads, towers)
+        with console.status("Embedding") as status:
+            build(
+                rows,
+                model,
+                out,
+                made_by=clip_of(release),
+                progress=lambda done, total: status.update(f"Embedding {done} of {total}"),
+            )
+    except (BankError, BundleError, OSError) as error:
+        _fail(error)
+    console.print(f"Wrote {len(rows)} examples to {out}.")
+
+
+@app.command("show")
+def show_command(
+    folder: Annotated[Path, typer.Argument(help="A bank's folder.")],
+    search: Annotated[str | None, typer.Option(help="Show the examples most like this.")] = None,
+    k: Annotated[int, typer.Option(min=1, max=1000, help="How many examples.")] = 8,
+    bundle: BundleOption = DEMO,
+    threads: ThreadsOption = 1,
+) -> None:
+    """Show what a bank holds, or its examples most similar to a question."""
+    try:
+        bank = ExampleBank.load(folder)
+        found = bank.examples[:k] if search is None else _nearest(bank, search, k, bundle, threads)
+    except (BankError, BundleError, OSError) as error:
+        _fail(error)
+    console = Console()
+    console.print(
+        f"{len(bank)} examples about {bank.photos} photos; vectors of length {bank.dimension} by"
+        f" {bank.made_by.clip} at {bank.made_by.revision[:12]}"
+    )
+    console.print(_table(found, with_similarity=search is not None))
+
+
+def _solved(rows: tuple[Annotation, ...], folder: Path | None) -> tuple[list[Solved], list[BadRow]]:
+    """Return the rows whose photo, where one is named and wanted, can be read; and the others."""
+    good: list[Solved] = []
+    bad: list[BadRow] = []
+    openers: dict[Path, OpenPhoto] = {}
+    for row in track(rows, "Checking photos", disable=folder is None, transient=True):
+        try:
+            opener = _opener(folder, row.photo, openers)
+        except ValueError as error:
+            bad.append(BadRow(row.line, str(error)))
+        else:
+            good.append(Solved(row.example, opener))
+    return good, bad
+
+
+def _opener(
+    folder: Path | None, name: str | None, openers: dict[Path, OpenPhoto]
+) -> OpenPhoto | None:
+    """Return what opens the photo, one for all rows that name it, after opening it once."""
+    if folder is None or name is None:
+        return None
+    file = find_photo(folder, name)
+    if file not in openers:
+        read_photo(file)
+        openers[file] = partial(read_photo, file)
+    return openers[file]
+
+
+def _report(bad: list[BadRow], kept: int, file: Path, console: Console) -> None:
+    for row in islice(bad, SHOWN):
+        console.print(f"{escape(str(file))}:{row.line}: {escape(row.reason)}", soft_wrap=True)
+    if len(bad) > SHOWN:
+        console.print(f"and {len(bad) - SHOWN} more bad rows")
+    console.print(f"{kept} rows kept, {len(bad)} left out.")
+
+
+def _nearest(
+    bank: ExampleBank, text: str, k: int, bundle: Path, threads: int
+) -> tuple[Example, ...]:
+    release = Bundle.load(bundle)
+    if bank.made_by.revision != clip_of(release).revision:
+        raise BankError(f"the bank was built with another CLIP than that of {bundle}")
+    (vector,) = _load_clip(release, threads, ("text",)).embed_texts([text])
+    return bank.search(None, vector, k)
+
+
+def _load_clip(bundle: Bundle, threads: int, towers: tuple[Tower, ...]) -> ClipModel:
+    return clip.load(bundle.folder(bundle.clip), EngineSettings(threads=threads), towers=towers)
+
+
+def _table(examples: tuple[Example, ...], *, with_similarity: bool) -> Table:
+    columns: dict[str, Callable[[Example], str]] = {
+        "id": lambda example: example.id,
+        "question": lambda example: example.question,
+        "answer": lambda example: example.answer,
+        "caption": lambda example: example.caption,
+        "tags": lambda example: ", ".join(example.tags),
+    }
+    if with_similarity:
+        columns = {"similarity": lambda example: f"{example.similarity:.3f}", **columns}
+    table = Table(*columns)
+    for example in examples:
+        table.add_row(*(escape(cell(example)) for cell in columns.values()))
+    return table
+
+
+def _fail(error: Exception) -> NoReturn:
+    Console(stderr=True).print(f"error: {escape(str(error))}", soft_wrap=True)
+    raise typer.Exit(1) from None

@@ -1,0 +1,211 @@
+"""Find the solved examples that are most like a photo and a question.
+
+Similarity is the mean of the cosine of the photos and the cosine of the questions (PICa, Yang et
+al. 2022, section 3.3). One exact index over both vectors side by side serves every kind of
+similarity: a half of the query that does not count is zero. An example is never found for
+itself, which would hand the model its own answer.
+"""
+
+import re
+import zlib
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bank.examples import (
+    EXAMPLES_FILE,
+    VECTORS_FILE,
+    BankError,
+    Example,
+    Similarity,
+    read_examples,
+)
+from bank.fingerprints import Fingerprint, same_photo
+from bank.vectors import BankVectors, MadeBy, read_vectors
+
+Vector = NDArray[np.float32]
+"""A unit vector of CLIP, shape (d,)."""
+
+
+class _Index(Protocol):
+    def search(
+        self, queries: NDArray[np.float32], k: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]: ...
+
+
+class ExampleBank:
+    """Solved examples and the index over them; nothing changes after it is made."""
+
+    def __init__(self, examples: Sequence[Example], vectors: BankVectors) -> None:
+        self._examples = tuple(examples)
+        self._vectors = vectors
+        self._rows = _side_by_side(vectors)
+        self._index = _exact_index(self._rows)
+        self._by_id = {example.id: row for row, example in enumerate(self._examples)}
+        self._by_question: dict[str, list[int]] = {}
+        for row, example in enumerate(self._examples):
+            self._by_question.setdefault(_plain(example.question), []).append(row)
+
+    @classmethod
+    def load(cls, folder: Path) -> "ExampleBank":
+        """Read the bank stored in `folder` (its format: `bank.examples`).
+
+        Raises:
+            BankError: A file of it is missing or damaged.
+        """
+        examples = read_examples(folder / EXAMPLES_FILE)
+        if not examples:
+            raise BankError(f"{folder} has no examples")
+        if len({example.id for example in examples}) < len(examples):
+            raise BankError(f"{folder} has two examples of one id")
+        return cls(examples, read_vectors(folder / VECTORS_FILE, len(examples)))
+
+    @classmethod
+    def empty(cls) -> "ExampleBank":
+        """Return a bank that finds nothing, for a bundle without examples."""
+        nothing = np.zeros((0, 1), np.float32)
+        none = np.zeros(0, np.int32)
+        prints = np.zeros((0, 64), np.uint8)
+        return cls((), BankVectors(nothing, prints, nothing, none, none, MadeBy("", "")))
+
+    def __len__(self) -> int:
+        """Return how many examples there are."""
+        return len(self._examples)
+
+    @property
+    def examples(self) -> tuple[Example, ...]:
+        """All examples, in stored order."""
+        return self._examples
+
+    @property
+    def photos(self) -> int:
+        """How many distinct photos the examples are about."""
+        return len(self._vectors.image)
+
+    @property
+    def dimension(self) -> int:
+        """Length of the vectors that can be searched with."""
+        return self._vectors.dimension
+
+    @property
+    def made_by(self) -> MadeBy:
+        """The CLIP that queries must come from."""
+        return self._vectors.made_by
+
+    def search(
+        self,
+        image_vector: Vector | None,
+        text_vector: Vector | None,
+        k: int,
+        similarity: Similarity = "image_question",
+        *,
+        exclude: Collection[str] = (),
+        photo: Fingerprint | None = None,
+        question: str | None = None,
+        seed: int = 0,
+    ) -> tuple[Example, ...]:
+        """Return the `k` most similar examples, most similar first, each with its similarity.
+
+        Equally similar examples come in stored order; which of them are the last to fit is fixed
+        for a bank and a `k`.
+
+        Args:
+            image_vector: Of the photo at hand, shape (d,); None where there is none.
+            text_vector: Of the question at hand, shape (d,); None where there is none.
+            k: How many examples; fewer come back only where the bank has no more.
+            similarity: "image_question" is the mean of both cosines, or the one whose vector is
+                there. An example without a photo counts 0 for its image. "random" draws examples
+                regardless, and reports the similarity that they happen to have.
+            exclude: Ids of examples never to return.
+            photo: Fingerprint of the photo at hand. With `question`, keeps the very same photo
+                and question from being found in the bank, also under another id or encoding.
+            question: The question's text; case, punctuation and spacing do not count.
+            seed: Of "random": the same seed, question and photo draw the same examples.
+
+        Raises:
+            ValueError: The vector that the similarity needs is missing or of another length.
+        """
+        hidden = self._hidden(exclude, photo, question)
+        k = min(k, len(self._examples) - len(hidden))
+        if k <= 0:
+            return ()
+        query = self._query(image_vector, text_vector, similarity)
+        if similarity == "random":
+            chosen = self._draw(k, hidden, photo, question, seed)
+            scores = self._rows[chosen] @ query
+        else:
+            found, rows = self._index.search(query[None], k + len(hidden))
+            visible = [place for place, row in enumerate(rows[0]) if int(row) not in hidden][:k]
+            chosen, scores = rows[0][visible], found[0][visible]
+        scores = np.clip(scores, -1, 1)
+        order = np.lexsort((chosen, -scores))
+        return tuple(
+            replace(self._examples[int(chosen[i])], similarity=float(scores[i])) for i in order
+        )
+
+    def _query(
+        self, image_vector: Vector | None, text_vector: Vector | None, similarity: Similarity
+    ) -> NDArray[np.float32]:
+        """Return the query over both halves of a row, shape (2 d,)."""
+        image = None if similarity == "question" else image_vector
+        text = None if similarity == "image" else text_vector
+        given = [vector for vector in (image, text) if vector is not None]
+        if not given and similarity != "random":
+            raise ValueError(f"similarity {similarity!r} needs a vector that was not given")
+        if any(vector.shape != (self.dimension,) for vector in given):
+            raise ValueError(f"the bank's vectors have length {self.dimension}")
+        query = np.zeros(2 * self.dimension, np.float32)
+        if image is not None:
+            query[: self.dimension] = image / len(given)
+        if text is not None:
+            query[self.dimension :] = text / len(given)
+        return query
+
+    def _hidden(
+        self, exclude: Collection[str], photo: Fingerprint | None, question: str | None
+    ) -> frozenset[int]:
+        """Return the rows that must not be found."""
+        hidden = {self._by_id[id_] for id_ in exclude if id_ in self._by_id}
+        if photo is not None and question is not None:
+            asked = np.array(self._by_question.get(_plain(question), ()), np.int64)
+            asked = asked[self._vectors.photo[asked] >= 0]
+            prints = self._vectors.prints[self._vectors.photo[asked]]
+            hidden.update(int(row) for row in asked[same_photo(prints, photo)])
+        return frozenset(hidden)
+
+    def _draw(
+        self,
+        k: int,
+        hidden: frozenset[int],
+        photo: Fingerprint | None,
+        question: str | None,
+        seed: int,
+    ) -> NDArray[np.int64]:
+        asked = _plain(question or "").encode() + (b"" if photo is None else photo.tobytes())
+        random = np.random.default_rng([seed & 0xFFFFFFFF, zlib.crc32(asked)])
+        visible = np.setdiff1d(np.arange(len(self._examples)), np.fromiter(hidden, np.int64))
+        return random.choice(visible, k, replace=False)
+
+
+def _side_by_side(vectors: BankVectors) -> NDArray[np.float32]:
+    """Return one row an example, its image vector and then its text vector, shape (n, 2 d)."""
+    nothing = np.zeros((1, vectors.dimension), np.float32)
+    image = np.concatenate([vectors.image, nothing])[vectors.photo]
+    return np.ascontiguousarray(np.hstack([image, vectors.text[vectors.question]]))
+
+
+def _exact_index(rows: NDArray[np.float32]) -> _Index:
+    import faiss
+
+    index = faiss.IndexFlatIP(rows.shape[1])
+    index.add(rows)
+    found: _Index = index
+    return found
+
+
+def _plain(question: str) -> str:
+    return " ".join(re.findall(r"\w+", question.casefold()))

@@ -1,0 +1,272 @@
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from PIL import Image
+
+from bank.build import Solved, build
+from bank.examples import EXAMPLES_FILE, VECTORS_FILE, BankError, Example
+from bank.fingerprints import fingerprint
+from bank.index import ExampleBank
+from bank.vectors import MadeBy
+
+MADE_BY = MadeBy("tiny", "1")
+DIMENSION = 6
+
+
+@dataclass
+class FakeClip:
+    """Gives every photo, told by its upper rows, and every text a vector of its own."""
+
+    photos_seen: list[int] = field(default_factory=list)
+    texts_seen: list[str] = field(default_factory=list)
+
+    def embed_photos(self, photos: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        shades = [shade(photo) for photo in photos]
+        self.photos_seen += shades
+        return np.stack([unit(shade) for shade in shades])
+
+    def embed_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        self.texts_seen += texts
+        return np.stack([unit(1000 + sum(map(ord, text))) for text in texts])
+
+
+def unit(seed: int) -> NDArray[np.float32]:
+    vector = np.random.default_rng(seed).standard_normal(DIMENSION)
+    return (vector / np.linalg.norm(vector)).astype(np.float32)
+
+
+def shade(photo: NDArray[np.uint8]) -> int:
+    return int(photo[:40].astype(int).sum() // 1600)
+
+
+def room(seed: int) -> NDArray[np.uint8]:
+    """A photo of large blocks, as a room is."""
+    blocks = np.random.default_rng(seed).integers(0, 255, (12, 16, 3), np.uint8)
+    return np.kron(blocks, np.ones((40, 40, 1), np.uint8))
+
+
+def example(id_: str, question: str = "who?") -> Example:
+    return Example(id_, "a room", ("mug",), question, "me")
+
+
+CLIP = FakeClip()
+QUESTIONS = ("who?", "what colour is the mug?", "is there a cat?")
+
+
+def opener(seed: int) -> Callable[[], NDArray[np.uint8]]:
+    return lambda: room(seed)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("bank")
+    rows = []
+    for seed in range(20):
+        photo = opener(seed) if seed % 4 else None
+        rows += [Solved(example(f"{seed}-{i}", q), photo) for i, q in enumerate(QUESTIONS)]
+    build(rows, CLIP, out, made_by=MADE_BY)
+    return out
+
+
+@pytest.fixture(scope="module")
+def bank(folder: Path) -> ExampleBank:
+    return ExampleBank.load(folder)
+
+
+def by_hand(
+    bank: ExampleBank, image: NDArray[np.float32], text: NDArray[np.float32]
+) -> dict[str, tuple[float, float]]:
+    """Image and question cosines of every example, computed without an index."""
+    scores = {}
+    for row in bank.examples:
+        seed = int(row.id.split("-")[0])
+        of_image = float(unit(shade(room(seed))) @ image) if seed % 4 else 0.0
+        of_text = float(CLIP.embed_texts([row.question])[0] @ text)
+        scores[row.id] = (of_image, of_text)
+    return scores
+
+
+def test_every_distinct_photo_and_question_is_embedded_once(tmp_path: Path) -> None:
+    clip, done = FakeClip(), []
+    photo = opener(3)
+    rows = [Solved(example(str(i), QUESTIONS[i % 2]), photo if i < 4 else None) for i in range(6)]
+
+    build(rows, clip, tmp_path, made_by=MADE_BY, progress=lambda n, of: done.append((n, of)))
+
+    assert len(clip.photos_seen) == 1
+    assert sorted(clip.texts_seen) == sorted(QUESTIONS[:2])
+    assert done[-1] == (3, 3)
+    bank = ExampleBank.load(tmp_path)
+    assert (len(bank), bank.photos, bank.dimension) == (6, 1, DIMENSION)
+    assert bank.made_by == MADE_BY
+
+
+@pytest.mark.parametrize(
+    ("similarity", "shares"),
+    [("image_question", (0.5, 0.5)), ("image", (1, 0)), ("question", (0, 1))],
+)
+def test_similarity_is_the_cosines_of_what_is_compared(
+    bank: ExampleBank, similarity: str, shares: tuple[float, float]
+) -> None:
+    image, text = unit(77), unit(78)
+    expected = {
+        id_: shares[0] * of_image + shares[1] * of_text
+        for id_, (of_image, of_text) in by_hand(bank, image, text).items()
+    }
+
+    found = bank.search(image, text, 8, similarity)
+
+    assert [row.similarity for row in found] == pytest.approx(
+        sorted(expected.values(), reverse=True)[:8], abs=2e-3
+    )
+    assert all(row.similarity == pytest.approx(expected[row.id], abs=2e-3) for row in found)
+
+
+def test_one_vector_alone_is_compared_alone(bank: ExampleBank) -> None:
+    image, text = unit(77), unit(78)
+
+    assert bank.search(image, None, 5) == bank.search(image, text, 5, "image")
+    assert bank.search(None, text, 5) == bank.search(image, text, 5, "question")
+
+
+def test_a_vector_that_is_missing_or_of_another_clip_is_refused(bank: ExampleBank) -> None:
+    with pytest.raises(ValueError, match="needs a vector"):
+        bank.search(None, unit(1), 3, "image")
+    with pytest.raises(ValueError, match="length 6"):
+        bank.search(np.ones(7, np.float32), None, 3)
+
+
+def test_an_example_without_a_photo_counts_zero_for_its_image(bank: ExampleBank) -> None:
+    found = bank.search(unit(77), None, len(bank), "image")
+
+    assert {row.similarity for row in found if int(row.id.split("-")[0]) % 4 == 0} == {0.0}
+
+
+def test_excluded_ids_are_never_found_and_do_not_shorten_the_list(bank: ExampleBank) -> None:
+    first = bank.search(unit(1), unit(2), 5)
+    without = bank.search(unit(1), unit(2), 5, exclude={first[0].id, first[2].id, "no such id"})
+
+    assert len(without) == 5
+    assert without[:3] == (first[1], first[3], first[4])
+
+
+@pytest.mark.parametrize("similarity", ["image_question", "image", "question", "random"])
+@pytest.mark.parametrize("encoding", ["same", "jpeg", "smaller"])
+def test_a_photo_and_question_of_the_bank_are_not_found_for_themselves(
+    bank: ExampleBank, similarity: str, encoding: str
+) -> None:
+    photo = room(5)
+    if encoding == "jpeg":
+        file = io.BytesIO()
+        Image.fromarray(photo).save(file, "JPEG", quality=50)
+        photo = np.asarray(Image.open(file))
+    if encoding == "smaller":
+        photo = np.asarray(Image.fromarray(photo).resize((500, 375)))
+    image = CLIP.embed_photos([room(5)])[0]
+    text = CLIP.embed_texts([QUESTIONS[1]])[0]
+    asked = {"photo": fingerprint(photo), "question": " What colour is the MUG"}
+
+    leaked = bank.search(image, text, len(bank), similarity)
+    found = bank.search(image, text, len(bank), similarity, **asked)
+
+    assert "5-1" in {row.id for row in leaked}
+    assert {row.id for row in leaked} - {row.id for row in found} == {"5-1"}
+
+
+def test_random_examples_repeat_for_a_request_and_differ_between_requests(
+    bank: ExampleBank,
+) -> None:
+    def drawn(question: str, seed: int = 0) -> list[str]:
+        found = bank.search(unit(1), unit(2), 10, "random", question=question, seed=seed)
+        return [row.id for row in found]
+
+    assert drawn("who?") == drawn("who?")
+    assert drawn("who?") != drawn("what?")
+    assert drawn("who?") != drawn("who?", seed=1)
+    assert len(set(drawn("who?"))) == 10
+
+
+def test_random_examples_need_no_vector(bank: ExampleBank) -> None:
+    assert {row.similarity for row in bank.search(None, None, 10, "random")} == {0.0}
+
+
+@given(
+    k=st.integers(-1, 100),
+    seed=st.integers(0, 9),
+    similarity=st.sampled_from(["image_question", "image", "question", "random"]),
+)
+@settings(deadline=None, max_examples=60)
+def test_what_is_found_is_in_order_without_repeats_and_within_bounds(
+    bank: ExampleBank, k: int, seed: int, similarity: str
+) -> None:
+    found = bank.search(unit(seed), unit(seed + 100), k, similarity)
+
+    similarities = [row.similarity for row in found]
+    assert len(found) == max(0, min(k, len(bank)))
+    assert len({row.id for row in found}) == len(found)
+    assert similarities == sorted(similarities, reverse=True)
+    assert all(-1 <= value <= 1 for value in similarities)
+
+
+def test_fingerprints_of_different_rooms_are_different(bank: ExampleBank) -> None:
+    hidden = [
+        len(bank)
+        - len(bank.search(None, unit(1), len(bank), photo=fingerprint(room(seed)), question="who?"))
+        for seed in (1, 2, 3, 100, 101)
+    ]
+
+    assert hidden == [1, 1, 1, 0, 0]
+
+
+def broken(
+    folder: Path, out: Path, *, examples: str | None = None, vectors: bytes | None = None
+) -> Path:
+    out.mkdir()
+    (out / EXAMPLES_FILE).write_text(
+        examples if examples is not None else (folder / EXAMPLES_FILE).read_text()
+    )
+    (out / VECTORS_FILE).write_bytes(
+        vectors if vectors is not None else (folder / VECTORS_FILE).read_bytes()
+    )
+    return out
+
+
+def test_a_damaged_bank_is_one_error_that_names_the_file(folder: Path, tmp_path: Path) -> None:
+    stored = (folder / EXAMPLES_FILE).read_text()
+    first = stored.splitlines()[0]
+    damaged = [
+        tmp_path / "nowhere",
+        broken(folder, tmp_path / "empty", examples=""),
+        broken(folder, tmp_path / "cut", vectors=(folder / VECTORS_FILE).read_bytes()[:90]),
+        broken(folder, tmp_path / "fewer", examples=stored.removeprefix(first + "\n")),
+        broken(folder, tmp_path / "not an example", examples="{}\n"),
+        broken(folder, tmp_path / "an id twice", examples=f"{first}\n{first}\n"),
+    ]
+
+    for place in damaged:
+        with pytest.raises(BankError, match=str(place)):
+            ExampleBank.load(place)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [],
+        [Solved(example("1")), Solved(example("1"))],
+        [Solved(Example("1", "a room", (), "", "me"))],
+    ],
+)
+def test_a_bank_is_not_built_of_nothing_or_of_examples_that_teach_nothing(
+    tmp_path: Path, rows: list[Solved]
+) -> None:
+    with pytest.raises(BankError):
+        build(rows, CLIP, tmp_path, made_by=MADE_BY)
+
+    assert list(tmp_path.iterdir()) == []
