@@ -1,0 +1,183 @@
+"""The greedy batcher in front of every model: when the model is free, it takes all that waits.
+
+Ray's `@serve.batch` closes a batch on a timer even while the model is busy, so open
+traffic piles up behind batches of one or two; here a batch closes only when it can run.
+It also fails every item of a batch for one, and waits for callers that have gone.
+"""
+
+import asyncio
+import contextvars
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from deployments.errors import AdmirerError, DeadlineExceeded, ModelNotReady, Overloaded
+
+Item = TypeVar("Item")
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRun:
+    """What one run of the model took, for metrics."""
+
+    waited_s: tuple[float, ...]
+    """For each item of the batch, from `submit` to the start of the run."""
+    ran_s: float
+    failed: int
+    """Items that got an error instead of a value."""
+
+
+def _ignore(run: BatchRun) -> None:
+    """Observe nothing."""
+
+
+@dataclass(eq=False, slots=True)
+class _Waiting(Generic[Item, Value]):
+    item: Item
+    outcome: asyncio.Future[Value]
+    """Cancelled as soon as its caller has gone or is out of time."""
+    since: float
+    deadline: float
+
+    def settle(self, outcome: Value | BaseException) -> None:
+        if self.outcome.done():
+            return
+        if isinstance(outcome, BaseException):
+            self.outcome.set_exception(outcome)
+        else:
+            self.outcome.set_result(outcome)
+
+
+class Batcher(Generic[Item, Value]):
+    """Runs a model in one thread, on as many of the waiting items as fit in a batch.
+
+    Args:
+        run: Called in the model's thread with one to `max_size` items; returns one value, or
+            one error, for each item in order. Where it raises, each item is run again alone,
+            so that one bad item fails alone and a batch too large for memory still succeeds.
+        max_size: Items in one batch.
+        max_waiting: Items that may wait beside the batch that runs.
+        observe: Told of every run, on the event loop.
+    """
+
+    def __init__(
+        self,
+        run: Callable[[Sequence[Item]], Sequence[Value | AdmirerError]],
+        *,
+        max_size: int,
+        max_waiting: int,
+        observe: Callable[[BatchRun], None] = _ignore,
+    ) -> None:
+        self._run = run
+        self._max_size = max_size
+        self._max_waiting = max_waiting
+        self._observe = observe
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="model")
+        # A dictionary as an ordered set: callers that go leave the queue from anywhere in it.
+        self._waiting: dict[_Waiting[Item, Value], None] = {}
+        self._working: asyncio.Task[None] | None = None
+        self._closed = False
+
+    async def submit(self, item: Item, timeout_s: float) -> Value:
+        """Return the model's value for `item`.
+
+        Raises:
+            Overloaded: `max_waiting` items wait already.
+            DeadlineExceeded: `timeout_s` has passed; an item that still waited never runs.
+            ModelNotReady: The batcher was closed.
+            Exception: What `run` raised or returned for this item.
+        """
+        if self._closed:
+            raise ModelNotReady("This stage is shutting down.")
+        if len(self._waiting) >= self._max_waiting:
+            raise Overloaded("Too many requests wait for this stage.")
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        waiting: _Waiting[Item, Value] = _Waiting(
+            item, loop.create_future(), since=now, deadline=now + timeout_s
+        )
+        self._waiting[waiting] = None
+        if self._working is None:
+            # An empty context: the work outlives the request that happens to start it.
+            self._working = asyncio.create_task(self._work(), context=contextvars.Context())
+        try:
+            async with asyncio.timeout_at(waiting.deadline) as limit:
+                return await waiting.outcome
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            raise DeadlineExceeded("The time for this request has passed.") from None
+        finally:
+            self._waiting.pop(waiting, None)
+
+    def close(self) -> None:
+        """Refuse what waits and what comes; a batch that runs is finished."""
+        self._closed = True
+        for waiting in list(self._waiting):
+            waiting.settle(ModelNotReady("This stage is shutting down."))
+        self._waiting.clear()
+        self._thread.shutdown(wait=False)
+
+    async def _work(self) -> None:
+        loop = asyncio.get_running_loop()
+        batch: list[_Waiting[Item, Value]] = []
+        try:
+            while batch := self._take(loop.time()):
+                started = loop.time()
+                outcomes, ran_s = await loop.run_in_executor(self._thread, self._timed, batch)
+                for waiting, outcome in zip(batch, outcomes, strict=True):
+                    waiting.settle(outcome)
+                self._observe(
+                    BatchRun(
+                        waited_s=tuple(started - waiting.since for waiting in batch),
+                        ran_s=ran_s,
+                        failed=sum(isinstance(outcome, BaseException) for outcome in outcomes),
+                    )
+                )
+        finally:
+            self._working = None
+            for waiting in batch:
+                # Only where this task was stopped: nobody may wait for ever.
+                waiting.settle(ModelNotReady("This stage stopped before it was done."))
+
+    def _take(self, now: float) -> list[_Waiting[Item, Value]]:
+        """Return the next batch, the longest waiting first; empty when nobody waits."""
+        batch: list[_Waiting[Item, Value]] = []
+        while self._waiting and len(batch) < self._max_size:
+            waiting = next(iter(self._waiting))
+            del self._waiting[waiting]
+            if waiting.deadline > now and not waiting.outcome.done():
+                batch.append(waiting)
+        return batch
+
+    def _timed(
+        self, batch: Sequence[_Waiting[Item, Value]]
+    ) -> tuple[Sequence[Value | BaseException], float]:
+        started = time.perf_counter()
+        outcomes = self._attempt([waiting.item for waiting in batch])
+        if isinstance(outcomes, BaseException):
+            outcomes = [outcomes] if len(batch) == 1 else [self._alone(each) for each in batch]
+        return outcomes, time.perf_counter() - started
+
+    def _alone(self, waiting: _Waiting[Item, Value]) -> Value | BaseException:
+        if waiting.outcome.done():
+            return DeadlineExceeded("The caller has gone.")
+        outcomes = self._attempt([waiting.item])
+        return outcomes if isinstance(outcomes, BaseException) else outcomes[0]
+
+    def _attempt(self, items: Sequence[Item]) -> Sequence[Value | BaseException] | BaseException:
+        """Return one outcome for each item, or what `run` raised for all of them."""
+        try:
+            outcomes = self._run(items)
+        except BaseException as error:  # noqa: BLE001 - it is handed to the callers
+            if isinstance(error, Exception) and not isinstance(error, StopIteration):
+                return error
+            # An asyncio future takes no StopIteration, and an exit or a cancellation inside
+            # the model must not end the work of everybody else.
+            return RuntimeError(f"The model stopped with {type(error).__name__}.")
+        if len(outcomes) != len(items):
+            return RuntimeError(f"The model gave {len(outcomes)} values for {len(items)} items.")
+        return outcomes

@@ -1,0 +1,71 @@
+"""The captioner stage: one photo to one sentence.
+
+A failed load or warm-up fails the constructor, so that no replica is ever half ready.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from deployments.batching import Batcher
+from deployments.health import ModelHealth
+from deployments.messages import Call, Photo
+from deployments.photos import decoded
+from deployments.settings import CaptionerSettings
+from models.bundle import Bundle
+from models.captioning import CaptionModel, load
+from models.photos import Rgb
+
+LoadCaptioner = Callable[[str, CaptionerSettings], CaptionModel]
+"""Takes the bundle's place and the stage's settings."""
+
+
+def load_captioner(bundle: str, settings: CaptionerSettings) -> CaptionModel:
+    """Return the bundle's caption model.
+
+    Raises:
+        BundleError: The bundle or its captioner is not on this machine.
+    """
+    found = Bundle.load(bundle)
+    return load(
+        found.folder(found.captioner),
+        settings.engine,
+        num_beams=settings.num_beams,
+        max_new_tokens=settings.max_new_tokens,
+    )
+
+
+class Captioner:
+    """Captions photos, several at a time."""
+
+    def __init__(
+        self,
+        settings: CaptionerSettings,
+        bundle: str,
+        load: LoadCaptioner = load_captioner,
+    ) -> None:
+        self._model = load(bundle, settings)
+        self._health = ModelHealth()
+        self._batcher: Batcher[Rgb, str] = Batcher(
+            self._health.watch(self._caption),
+            max_size=settings.batch.max_size,
+            max_waiting=settings.batch.max_waiting,
+        )
+        self._model.caption([np.zeros((48, 64, 3), np.uint8)])
+
+    async def caption(self, photo: Photo, call: Call) -> str:
+        """Return one sentence that says what the photo shows.
+
+        Raises:
+            BadImage: The bytes are not a JPEG.
+            Overloaded: Too many photos wait.
+            DeadlineExceeded: The call's time has passed.
+        """
+        return await self._batcher.submit(await decoded(photo), call.timeout_s)
+
+    async def check_health(self) -> None:
+        """Return while the model can run; Ray replaces the replica when this raises."""
+        self._health.check()
+
+    def _caption(self, photos: Sequence[Rgb]) -> list[str]:
+        return self._model.caption(photos)

@@ -1,0 +1,22 @@
+"""Decode photos beside the event loop, before they queue for the model.
+
+In the model's own thread a GPU would wait for JPEGs; on the event loop everything would.
+"""
+
+import asyncio
+
+from deployments.errors import BadImage
+from deployments.messages import Photo
+from models.photos import Rgb, decode_jpeg
+
+
+async def decoded(photo: Photo) -> Rgb:
+    """Return the photo as an array.
+
+    Raises:
+        BadImage: The bytes are not a whole JPEG.
+    """
+    try:
+        return await asyncio.to_thread(decode_jpeg, photo)
+    except ValueError:
+        raise BadImage("The photo is not a whole JPEG.", field="image") from None

@@ -1,0 +1,72 @@
+"""The tagger stage: one photo to labelled boxes.
+
+Tags come left to right, since the prompt lists them in that order and the order is all
+that a language model reads of places.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from deployments.batching import Batcher
+from deployments.health import ModelHealth
+from deployments.messages import Call, Photo, Tag
+from deployments.photos import decoded
+from deployments.settings import TaggerSettings
+from models.bundle import Bundle
+from models.photos import Rgb
+from models.tagging import TagModel, load
+
+LoadTagger = Callable[[str, TaggerSettings], TagModel]
+"""Takes the bundle's place and the stage's settings."""
+
+
+def load_tagger(bundle: str, settings: TaggerSettings) -> TagModel:
+    """Return the bundle's tag model.
+
+    Raises:
+        BundleError: The bundle or its tagger is not on this machine.
+    """
+    found = Bundle.load(bundle)
+    return load(
+        found.folder(found.tagger),
+        settings.engine,
+        score_threshold=settings.score_threshold,
+        max_tags=settings.max_tags,
+    )
+
+
+class Tagger:
+    """Tags photos, several at a time."""
+
+    def __init__(
+        self,
+        settings: TaggerSettings,
+        bundle: str,
+        load: LoadTagger = load_tagger,
+    ) -> None:
+        self._model = load(bundle, settings)
+        self._health = ModelHealth()
+        self._batcher: Batcher[Rgb, tuple[Tag, ...]] = Batcher(
+            self._health.watch(self._tag),
+            max_size=settings.batch.max_size,
+            max_waiting=settings.batch.max_waiting,
+        )
+        self._model.tag([np.zeros((48, 64, 3), np.uint8)])
+
+    async def tag(self, photo: Photo, call: Call) -> tuple[Tag, ...]:
+        """Return what is where in the photo, left to right.
+
+        Raises:
+            BadImage: The bytes are not a JPEG.
+            Overloaded: Too many photos wait.
+            DeadlineExceeded: The call's time has passed.
+        """
+        return await self._batcher.submit(await decoded(photo), call.timeout_s)
+
+    async def check_health(self) -> None:
+        """Return while the model can run; Ray replaces the replica when this raises."""
+        self._health.check()
+
+    def _tag(self, photos: Sequence[Rgb]) -> list[tuple[Tag, ...]]:
+        return self._model.tag(photos)
