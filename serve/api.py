@@ -1,0 +1,286 @@
+"""The HTTP API over a pipeline: every route, none of which knows where the stages run.
+
+Routes take the bare request and read it themselves, because each takes JSON and forms alike;
+`serve.openapi` describes what FastAPI then cannot see.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from importlib import metadata
+from typing import Any, TypeVar
+
+from fastapi import FastAPI, Request, Response
+from pydantic import BaseModel
+
+from deployments.errors import BadRequest, ModelNotReady
+from deployments.messages import Call, Example, Tag
+from models.bundle import Bundle
+from serve.images import PhotoReader, ReceivedPhoto
+from serve.middleware import BodyLimit, Requests
+from serve.openapi import problem_responses, request_body
+from serve.pipeline import Pipeline
+from serve.problems import add_problem_handlers
+from serve.remote_images import RemoteImages
+from serve.requests import checked_text
+from serve.schemas import (
+    AnswerRequest,
+    AnswerResponse,
+    CaptionResponse,
+    EmbeddingsRequest,
+    EmbeddingsResponse,
+    ExampleBody,
+    HealthResponse,
+    MessageBody,
+    ModelsResponse,
+    PhotoRequest,
+    SearchRequest,
+    SearchResponse,
+    TagBody,
+    TagsResponse,
+)
+from serve.settings import AppSettings, Limits
+from serve.visits import Visit, serve_visit
+
+READY_TIMEOUT_S = 2.0
+
+_OVERHEAD_BYTES = 1024 * 1024
+"""Of a body, for all that is not the photo."""
+
+Body = TypeVar("Body", bound=BaseModel)
+Value = TypeVar("Value")
+
+
+class Api:
+    """The routes' work."""
+
+    def __init__(self, pipeline: Pipeline, settings: AppSettings, bundle: Bundle) -> None:
+        self._pipeline = pipeline
+        self._limits = settings.limits
+        self._n_shot = settings.n_shot
+        self._revisions = bundle.revisions()
+        self._bundle = f"{bundle.name}@{bundle.version}"
+        self._photos = PhotoReader(settings.limits)
+        self._remote = RemoteImages(settings.limits.image_url)
+
+    async def answer(self, request: Request, response: Response) -> AnswerResponse:
+        """Answer a question about a photo.
+
+        The photo is described in words, solved examples like it are looked up, and a language
+        model answers from both.
+        """
+        return await self._serve(request, response, AnswerRequest, self._answer)
+
+    async def caption(self, request: Request, response: Response) -> CaptionResponse:
+        """Say in one sentence what a photo shows."""
+        return await self._serve(request, response, PhotoRequest, self._caption)
+
+    async def tag(self, request: Request, response: Response) -> TagsResponse:
+        """Say what is where in a photo."""
+        return await self._serve(request, response, PhotoRequest, self._tag)
+
+    async def search(self, request: Request, response: Response) -> SearchResponse:
+        """Find the solved examples that are most like a photo, a question, or both."""
+        return await self._serve(request, response, SearchRequest, self._search)
+
+    async def embed(self, request: Request, response: Response) -> EmbeddingsResponse:
+        """Put photos and texts into one vector space."""
+        return await self._serve(request, response, EmbeddingsRequest, self._embed)
+
+    async def models(self) -> ModelsResponse:
+        """Name the bundle and the revisions of its models."""
+        return ModelsResponse(bundle=self._bundle, revisions=self._revisions)
+
+    async def live(self) -> HealthResponse:
+        """Say that this process runs."""
+        return HealthResponse(status="live")
+
+    async def ready(self, request: Request) -> HealthResponse:
+        """Say whether every stage can answer."""
+        waiting = await self._pipeline.unready(Call(request.state.request_id, READY_TIMEOUT_S))
+        if waiting:
+            raise ModelNotReady(f"Not ready yet: {', '.join(waiting)}.")
+        return HealthResponse(status="ready")
+
+    async def _serve(
+        self,
+        request: Request,
+        response: Response,
+        kind: type[Body],
+        work: Callable[[Body, Visit], Coroutine[Any, Any, Value]],
+    ) -> Value:
+        return await serve_visit(request, response, kind, work, self._limits.timeout_s)
+
+    async def _answer(self, body: AnswerRequest, visit: Visit) -> AnswerResponse:
+        question = checked_text(body.question, self._limits)
+        n_shot = self._count(body.n_shot, self._n_shot, "n_shot")
+        photo = await self._photo(body, visit)
+        answered = await self._pipeline.ask(photo.jpeg, question, n_shot=n_shot, call=visit.call())
+        visit.timings_ms |= answered.timings_ms
+        prompt = [MessageBody(role=m.role, content=m.content) for m in answered.prompt.messages]
+        return AnswerResponse(
+            answer=answered.answer.text,
+            caption=answered.caption,
+            tags=_tags(answered.tags, photo),
+            examples=_examples(answered.examples),
+            prompt=prompt if body.explain else None,
+            degraded=list(answered.degraded),
+            **self._about(visit),
+        )
+
+    async def _caption(self, body: PhotoRequest, visit: Visit) -> CaptionResponse:
+        photo = await self._photo(body, visit)
+        caption = await visit.timed("caption", self._pipeline.caption(photo.jpeg, visit.call()))
+        return CaptionResponse(caption=caption, **self._about(visit))
+
+    async def _tag(self, body: PhotoRequest, visit: Visit) -> TagsResponse:
+        photo = await self._photo(body, visit)
+        tags = await visit.timed("tag", self._pipeline.tag(photo.jpeg, visit.call()))
+        return TagsResponse(tags=_tags(tags, photo), **self._about(visit))
+
+    async def _search(self, body: SearchRequest, visit: Visit) -> SearchResponse:
+        question = None if body.question is None else checked_text(body.question, self._limits)
+        k = self._count(body.k, max(1, self._n_shot), "k")
+        has_photo = body.image is not None or body.image_url is not None
+        photo = await self._photo(body, visit) if has_photo else None
+        jpeg = photo.jpeg if photo else None
+        examples = await visit.timed(
+            "retrieve", self._pipeline.retrieve(jpeg, question, k, visit.call())
+        )
+        return SearchResponse(examples=_examples(examples), **self._about(visit))
+
+    async def _embed(self, body: EmbeddingsRequest, visit: Visit) -> EmbeddingsResponse:
+        most = self._limits.max_embeddings
+        if len(body.images) + len(body.texts) > most:
+            raise BadRequest(f"More than {most} images and texts.", field="images")
+        texts = [
+            checked_text(text, self._limits, f"texts.{place}")
+            for place, text in enumerate(body.texts)
+        ]
+        reading = [
+            self._photos.read(data, field=f"images.{place}")
+            for place, data in enumerate(body.images)
+        ]
+        photos = await visit.timed("decode", _all(reading))
+        embeddings = await visit.timed(
+            "embed", self._pipeline.embed([photo.jpeg for photo in photos], texts, visit.call())
+        )
+        return EmbeddingsResponse(
+            images=[list(vector) for vector in embeddings.photos],
+            texts=[list(vector) for vector in embeddings.texts],
+            **self._about(visit),
+        )
+
+    async def _photo(self, body: PhotoRequest | SearchRequest, visit: Visit) -> ReceivedPhoto:
+        field, data = "image", body.image
+        if data is None:
+            field = "image_url"
+            data = await visit.timed("fetch", self._remote.fetch(body.image_url or ""))
+        return await visit.timed("decode", self._photos.read(data, field=field))
+
+    def _count(self, asked: int | None, default: int, field: str) -> int:
+        most = self._limits.max_n_shot
+        if asked is not None and asked > most:
+            raise BadRequest(f"{field} is more than {most}.", field=field)
+        return default if asked is None else asked
+
+    def _about(self, visit: Visit) -> dict[str, Any]:
+        """Return what every response says beside its content."""
+        return {"id": visit.id, "bundle": self._bundle, "timings_ms": visit.finish()}
+
+
+async def _all(reading: list[Coroutine[Any, Any, ReceivedPhoto]]) -> list[ReceivedPhoto]:
+    return await asyncio.gather(*reading)
+
+
+def _tags(tags: tuple[Tag, ...], photo: ReceivedPhoto) -> list[TagBody]:
+    return [
+        TagBody(
+            label=tag.label,
+            score=round(tag.score, 4),
+            box=tuple(round(edge, 1) for edge in photo.on_original(tag).box),
+        )
+        for tag in tags
+    ]
+
+
+def _examples(examples: tuple[Example, ...]) -> list[ExampleBody]:
+    return [
+        ExampleBody(
+            id=example.id,
+            caption=example.caption,
+            question=example.question,
+            answer=example.answer,
+            similarity=round(example.similarity, 4),
+        )
+        for example in examples
+    ]
+
+
+_POST_PROBLEMS = (
+    "bad_request",
+    "bad_image",
+    "image_too_large",
+    "body_too_large",
+    "unsupported_media_type",
+    "overloaded",
+    "model_not_ready",
+    "deadline_exceeded",
+    "stage_failed",
+)
+
+
+def create_api(
+    pipeline: Pipeline,
+    settings: AppSettings,
+    bundle: Bundle | None = None,
+    *,
+    adds_request_id: bool = True,
+) -> FastAPI:
+    """Return the app.
+
+    Args:
+        pipeline: Where the stages run is its business.
+        settings: Limits and defaults.
+        bundle: What answers; read from where the settings say, if not given.
+        adds_request_id: Whether X-Request-ID is put on responses; Ray Serve puts one on itself.
+
+    Raises:
+        BundleError: There is no bundle where the settings say.
+    """
+    api = Api(pipeline, settings, bundle or Bundle.load(settings.bundle))
+    app = FastAPI(
+        title="admirer",
+        summary="Answers questions about photos.",
+        version=metadata.version("admirer"),
+        redoc_url=None,
+    )
+    add_problem_handlers(app)
+    app.add_middleware(BodyLimit, max_bytes=_max_body_bytes(settings.limits))
+    app.add_middleware(Requests, adds_header=adds_request_id)
+    _add_routes(app, api)
+    return app
+
+
+def _max_body_bytes(limits: Limits) -> int:
+    """Return the size of the largest photo in base64, with room for the rest of its request."""
+    return limits.max_bytes * 4 // 3 + _OVERHEAD_BYTES
+
+
+def _add_routes(app: FastAPI, api: Api) -> None:
+    def post(path: str, work: Callable[..., Any], kind: type[BaseModel], *more: str) -> None:
+        app.post(
+            path,
+            summary=(work.__doc__ or "").partition(".")[0],
+            response_model_exclude_none=True,
+            openapi_extra=request_body(kind),
+            responses=problem_responses(*_POST_PROBLEMS, *more),
+        )(work)
+
+    post("/v1/answers", api.answer, AnswerRequest, "bad_question", "answerer_failed")
+    post("/v1/captions", api.caption, PhotoRequest)
+    post("/v1/tags", api.tag, PhotoRequest)
+    post("/v1/examples/search", api.search, SearchRequest, "bad_question")
+    post("/v1/embeddings", api.embed, EmbeddingsRequest, "bad_question")
+    app.get("/v1/models")(api.models)
+    app.get("/health/live")(api.live)
+    app.get("/health/ready", responses=problem_responses("model_not_ready"))(api.ready)

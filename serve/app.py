@@ -1,0 +1,84 @@
+"""The graph: the only place that binds deployments.
+
+`build` is what a Serve config file names as `import_path`. Its one parameter must be
+annotated with a real class: as a string annotation, Ray would hand it an unchecked dict.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from ray.serve import Application, Deployment, deployment
+from ray.serve.config import BackpressureConfig
+
+from deployments.answerer import Answerer, LoadAnswerer, load_answerer
+from deployments.assembler import Assembler
+from deployments.captioner import Captioner, LoadCaptioner, load_captioner
+from deployments.retriever import LoadRetriever, Retriever, load_retriever
+from deployments.settings import Autoscaling, Scaling
+from deployments.tagger import LoadTagger, Tagger, load_tagger
+from serve.ingress import Ingress
+from serve.settings import AppSettings
+
+RETRY_AFTER_S = 1
+
+
+@dataclass(frozen=True)
+class Loaders:
+    """How each stage loads its model."""
+
+    captioner: LoadCaptioner = load_captioner
+    tagger: LoadTagger = load_tagger
+    retriever: LoadRetriever = load_retriever
+    answerer: LoadAnswerer = load_answerer
+
+
+def build(settings: AppSettings) -> Application:
+    """Return the app that serves the bundle which the settings name."""
+    return bind(settings, Loaders())
+
+
+def bind(settings: AppSettings, loaders: Loaders) -> Application:
+    """Return the app with its models loaded by `loaders`."""
+    bundle = settings.bundle
+    return _deploy(Ingress, "ingress", settings.ingress).bind(
+        settings,
+        captioner=_deploy(Captioner, "captioner", settings.captioner.scaling).bind(
+            settings.captioner, bundle, loaders.captioner
+        ),
+        tagger=_deploy(Tagger, "tagger", settings.tagger.scaling).bind(
+            settings.tagger, bundle, loaders.tagger
+        ),
+        retriever=_deploy(Retriever, "retriever", settings.retriever.scaling).bind(
+            settings.retriever, bundle, loaders.retriever
+        ),
+        assembler=_deploy(Assembler, "assembler", settings.assembler.scaling).bind(
+            settings.assembler
+        ),
+        answerer=_deploy(Answerer, "answerer", settings.answerer.scaling).bind(
+            settings.answerer, bundle, loaders.answerer
+        ),
+    )
+
+
+def _deploy(stage: type, name: str, scaling: Scaling) -> Deployment:
+    """Return the deployment of one class, its options named as Ray Serve names them."""
+    return deployment(
+        name=name,
+        autoscaling_config=_autoscaling(scaling.autoscaling),
+        backpressure_config=BackpressureConfig(status_code=503, retry_after_s=RETRY_AFTER_S),
+        graceful_shutdown_timeout_s=scaling.graceful_shutdown_timeout_s,
+        health_check_period_s=scaling.health_check_period_s,
+        health_check_timeout_s=scaling.health_check_timeout_s,
+        max_ongoing_requests=scaling.max_ongoing_requests,
+        max_queued_requests=scaling.max_queued_requests,
+        ray_actor_options={"num_cpus": scaling.num_cpus, "num_gpus": scaling.num_gpus},
+    )(stage)
+
+
+def _autoscaling(bounds: Autoscaling) -> dict[str, Any]:
+    """Return Ray's autoscaling_config.
+
+    Load is reported five times in a look-back period: at Ray's own interval of 10 s, a period
+    shorter than that would see nothing of a burst.
+    """
+    return {**bounds.model_dump(), "metrics_interval_s": bounds.look_back_period_s / 5}

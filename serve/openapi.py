@@ -1,0 +1,51 @@
+"""The parts of the OpenAPI document that FastAPI cannot read from our routes.
+
+They take JSON and forms by one class, which FastAPI has no words for; the schemas come from
+that class all the same.
+"""
+
+from http import HTTPStatus
+from typing import Any
+
+from pydantic import BaseModel
+
+from serve.problems import KINDS
+from serve.requests import FORM, JSON
+from serve.schemas import Problem
+
+_BINARY = {"type": "string", "contentMediaType": "application/octet-stream", "format": "binary"}
+
+
+def request_body(kind: type[BaseModel]) -> dict[str, Any]:
+    """Return what a route adds to its operation: the body in both forms."""
+    schema = kind.model_json_schema()
+    form = {**schema, "properties": {**schema["properties"]}}
+    if "image" in form["properties"]:
+        form["properties"]["image"] = _BINARY
+    if "images" in form["properties"]:
+        form["properties"]["images"] = {"type": "array", "items": _BINARY}
+    content = {JSON: {"schema": schema, "example": _example(schema)}, FORM: {"schema": form}}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def _example(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return a body that can be sent as it is: the photo by its bytes, not by its address."""
+    return {
+        name: field["examples"][0]
+        for name, field in schema["properties"].items()
+        if "examples" in field and name != "image_url"
+    }
+
+
+def problem_responses(*codes: str) -> dict[int | str, dict[str, Any]]:
+    """Return the documented errors of a route."""
+    by_status: dict[HTTPStatus, list[str]] = {}
+    for code in codes:
+        by_status.setdefault(KINDS[code].status, []).append(code)
+    return {
+        int(status): {
+            "description": f"Codes: {', '.join(codes_of)}.",
+            "content": {"application/problem+json": {"schema": Problem.model_json_schema()}},
+        }
+        for status, codes_of in by_status.items()
+    }

@@ -1,0 +1,113 @@
+"""A Ray of our own on this machine, started and stopped with all of its processes.
+
+It has its own folder, free ports and the loopback address, so that it neither joins nor ends a
+cluster that somebody else runs here. Ray reads its variables when it is imported, which is why
+it is imported inside functions, after they are set.
+"""
+
+import contextlib
+import io
+import logging as logging_levels
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from serve.transport import environment
+
+STOP_WITHIN_S = 10
+OBJECT_STORE_BYTES = 100 * 1024 * 1024
+"""Near the least that Ray takes: photos travel by value, and nothing is stored."""
+
+_PATIENCE = {"RAY_raylet_start_wait_time_s": "120", "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60"}
+"""On a busy machine Ray would otherwise give its own processes up before they have started."""
+
+
+def prepare() -> None:
+    """Set the variables that this Ray needs; nothing may have imported Ray before."""
+    os.environ.pop("RAY_ADDRESS", None)
+    # The loopback address for Ray itself, despite the name: its ports obey whoever reaches them.
+    os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+    os.environ.update(_PATIENCE)
+    os.environ.update(environment("haproxy"))
+
+
+class OwnRayError(Exception):
+    """Ray did not start; says where its logs are."""
+
+
+@contextmanager
+def own_ray(http: dict[str, Any], logging: dict[str, Any] | None) -> Iterator[Path]:
+    """Start Ray Serve, give the folder of its logs, and stop everything that was started.
+
+    The logs are kept only where the block failed.
+
+    Args:
+        http: `http_options` of a Serve config file.
+        logging: `logging_config` of a Serve config file.
+
+    Raises:
+        OwnRayError: It did not start.
+    """
+    # Short, because the names of Unix sockets in it may have 107 characters at most.
+    folder = Path(tempfile.mkdtemp(prefix="admirer-"))
+    keeps_logs = False
+    try:
+        _begin(folder, http, logging or {})
+        yield folder / "session_latest" / "logs" / "serve"
+    except Exception:
+        keeps_logs = True
+        raise
+    finally:
+        _stop()
+        if not keeps_logs:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _begin(folder: Path, http: dict[str, Any], logging: dict[str, Any]) -> None:
+    import ray
+    from ray import serve as ray_serve
+    from ray.serve.schema import LoggingConfig
+
+    logging_levels.getLogger("ray.serve").setLevel(logging_levels.WARNING)
+    try:
+        ray.init(
+            address="local",
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging_levels.ERROR,
+            object_store_memory=OBJECT_STORE_BYTES,
+            _temp_dir=str(folder),
+        )
+        ray_serve.start(
+            proxy_location="HeadOnly",
+            http_options=http,
+            logging_config=LoggingConfig(**logging),
+        )
+    except Exception as error:
+        raise OwnRayError(f"Ray did not start; its logs are in {folder}") from error
+
+
+def _stop() -> None:
+    """Stop Ray politely, then whatever of it is left; a signal meanwhile only makes it faster."""
+    import ray
+    from ray import serve as ray_serve
+
+    ours = psutil.Process().children(recursive=True)
+    # Ray's own threads complain of their controller's end, which is as it should be.
+    unread = io.StringIO()
+    with contextlib.redirect_stdout(unread), contextlib.redirect_stderr(unread):
+        with contextlib.suppress(Exception, KeyboardInterrupt):
+            ray_serve.shutdown()  # type: ignore[no-untyped-call]
+        with contextlib.suppress(Exception, KeyboardInterrupt):
+            ray.shutdown()
+    _, left = psutil.wait_procs(ours, timeout=STOP_WITHIN_S)
+    for process in left:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+    psutil.wait_procs(left, timeout=STOP_WITHIN_S)

@@ -1,0 +1,239 @@
+"""The order of work for one question: which stage runs when, on how much time, and who may fail.
+
+Knows neither Ray nor HTTP. A deployment handle's call, a plain class in this process and a
+test's fake have the same shape here, so that all three answer by the same code.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from deployments.calls import OUT_OF_TIME
+from deployments.errors import AdmirerError, BadRequest, DeadlineExceeded
+from deployments.messages import (
+    Answer,
+    Call,
+    Embeddings,
+    Example,
+    Photo,
+    Prompt,
+    Stage,
+    Tag,
+)
+from serve.settings import Degrade
+
+OPTIONAL_SHARE = 0.5
+"""Of the time left: what a stage may take that the answer can do without. A stage that hangs
+must leave time for the language model, or degrading would only be another way to fail."""
+
+TIMED_AS: Mapping[Stage, str] = {
+    "captioner": "caption",
+    "tagger": "tag",
+    "retriever": "retrieve",
+    "assembler": "assemble",
+    "answerer": "answer",
+}
+
+_NO_TAGS: tuple[Tag, ...] = ()
+_NO_EXAMPLES: tuple[Example, ...] = ()
+
+logger = logging.getLogger("ray.serve")
+
+Value = TypeVar("Value")
+
+Caption = Callable[[Photo, Call], Awaitable[str]]
+TagPhoto = Callable[[Photo, Call], Awaitable[tuple[Tag, ...]]]
+Retrieve = Callable[[Photo | None, str | None, int, Call], Awaitable[tuple[Example, ...]]]
+"""Takes photo, question (one of them may be None) and how many examples, most similar first."""
+Assemble = Callable[[str, Sequence[str], str, Sequence[Example], Call], Awaitable[Prompt]]
+"""Takes caption, labels left to right, question and examples."""
+AnswerPrompt = Callable[[Prompt, Call], Awaitable[Answer]]
+Embed = Callable[[Sequence[Photo], Sequence[str], Call], Awaitable[Embeddings]]
+Check = Callable[[Call], Awaitable[object]]
+"""Raises an AdmirerError where the stage could not answer now."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnsweredQuestion:
+    """An answer and everything that it was made from."""
+
+    answer: Answer
+    caption: str
+    tags: tuple[Tag, ...]
+    """Boxes are in pixels of the photo that the stages saw."""
+    examples: tuple[Example, ...]
+    """Those in the prompt, most similar first."""
+    prompt: Prompt
+    timings_ms: Mapping[str, float]
+    """caption, tag, retrieve, assemble, answer, total; 0 for what did not run."""
+    degraded: tuple[Stage, ...]
+    """Stages that failed and were done without."""
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """The five stages as async callables; nothing on it changes between questions.
+
+    Each gets a `Call` whose time is what that call may take. A stage raises AdmirerError; whatever
+    else it raises counts as a bug and is logged.
+    """
+
+    caption: Caption
+    tag: TagPhoto
+    retrieve: Retrieve
+    assemble: Assemble
+    answer: AnswerPrompt
+    embed: Embed
+    checks: Mapping[Stage, Check] = field(default_factory=dict)
+    degrade: Degrade = field(default_factory=Degrade)
+
+    async def ask(
+        self, photo: Photo, question: str, *, n_shot: int, call: Call
+    ) -> AnsweredQuestion:
+        """Answer a question about a photo.
+
+        Captioner, tagger and retriever run at the same time, then the assembler, then the
+        answerer. Cancelling this cancels whatever runs below.
+
+        Args:
+            photo: What `serve.images` made of the caller's bytes.
+            question: Checked text.
+            n_shot: Solved examples in the prompt; 0 asks the retriever nothing.
+            call: Request id and the time that the whole answer may take.
+
+        Raises:
+            DeadlineExceeded: The call's time has passed.
+            AdmirerError: A stage failed that the answer cannot do without.
+        """
+        run = _Run(call)
+        degrade = self.degrade
+        try:
+            async with asyncio.TaskGroup() as together:
+                captioning = together.create_task(
+                    run.stage(
+                        "captioner",
+                        lambda call: self.caption(photo, call),
+                        otherwise="" if degrade.captioner else None,
+                    )
+                )
+                tagging = together.create_task(
+                    run.stage(
+                        "tagger",
+                        lambda call: self.tag(photo, call),
+                        otherwise=_NO_TAGS if degrade.tagger else None,
+                    )
+                )
+                retrieving = together.create_task(
+                    run.stage(
+                        "retriever",
+                        lambda call: self._find(photo, question, n_shot, call),
+                        otherwise=_NO_EXAMPLES if degrade.retriever else None,
+                    )
+                )
+        except BaseExceptionGroup as errors:
+            # The first is the cause; whatever failed after it was already being stopped.
+            raise errors.exceptions[0] from None
+        caption, tags, examples = captioning.result(), tagging.result(), retrieving.result()
+        labels = [tag.label for tag in tags]
+        prompt = await run.stage(
+            "assembler", lambda call: self.assemble(caption, labels, question, examples, call)
+        )
+        answer = await run.stage("answerer", lambda call: self.answer(prompt, call))
+        return AnsweredQuestion(
+            answer=answer,
+            caption=caption,
+            tags=tags,
+            examples=tuple(each for each in examples if each.id in prompt.examples_used),
+            prompt=prompt,
+            timings_ms=run.timings_ms(),
+            degraded=tuple(stage for stage in TIMED_AS if stage in run.degraded),
+        )
+
+    async def unready(self, call: Call) -> tuple[Stage, ...]:
+        """Return the stages that could not answer now."""
+        errors = await asyncio.gather(
+            *(_within(check, call) for check in self.checks.values()), return_exceptions=True
+        )
+        for stage, error in zip(self.checks, errors, strict=True):
+            if isinstance(error, Exception) and not isinstance(error, AdmirerError):
+                logger.error("The check of the %s failed.", stage, exc_info=error)
+        return tuple(
+            stage
+            for stage, error in zip(self.checks, errors, strict=True)
+            if isinstance(error, BaseException)
+        )
+
+    async def _find(
+        self, photo: Photo, question: str, n_shot: int, call: Call
+    ) -> tuple[Example, ...]:
+        return await self.retrieve(photo, question, n_shot, call) if n_shot else ()
+
+
+class _Run:
+    """The clock of one question, and what it had to do without."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._started = time.perf_counter()
+        self._took_ms: dict[str, float] = dict.fromkeys(TIMED_AS.values(), 0.0)
+        self.degraded: set[Stage] = set()
+
+    async def stage(
+        self,
+        stage: Stage,
+        start: Callable[[Call], Awaitable[Value]],
+        otherwise: Value | None = None,
+    ) -> Value:
+        """Return what the stage returns, or `otherwise` (None: its failure is the answer's)."""
+        left_s = self._call.timeout_s - (time.perf_counter() - self._started)
+        if otherwise is not None:
+            left_s *= OPTIONAL_SHARE
+        started = time.perf_counter()
+        try:
+            return await _within(start, replace(self._call, timeout_s=left_s))
+        except BadRequest:
+            raise
+        except Exception as error:
+            if otherwise is None:
+                raise
+            self._note(stage, error)
+            return otherwise
+        finally:
+            self._took_ms[TIMED_AS[stage]] = _since_ms(started)
+
+    def timings_ms(self) -> Mapping[str, float]:
+        return {**self._took_ms, "total": _since_ms(self._started)}
+
+    def _note(self, stage: Stage, error: Exception) -> None:
+        self.degraded.add(stage)
+        logger.warning(
+            "Request %s goes on without the %s: %s.",
+            self._call.request_id,
+            stage,
+            type(error).__name__,
+            exc_info=None if isinstance(error, AdmirerError) else error,
+        )
+
+
+async def _within(start: Callable[[Call], Awaitable[Value]], call: Call) -> Value:
+    """Return what `start` returns within the call's time.
+
+    Raises:
+        DeadlineExceeded: It did not return in time; what it started is cancelled.
+    """
+    if call.timeout_s <= 0:
+        raise DeadlineExceeded(OUT_OF_TIME)
+    try:
+        async with asyncio.timeout(call.timeout_s) as limit:
+            return await start(call)
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        raise DeadlineExceeded(OUT_OF_TIME) from None
+
+
+def _since_ms(started: float) -> float:
+    return round((time.perf_counter() - started) * 1000, 3)

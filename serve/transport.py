@@ -1,0 +1,51 @@
+"""The environment that every Ray process of the app needs, by transport.
+
+Ray Serve reads these variables when it is imported: set them before Ray starts, on every
+node. HAProxy's metrics and statistics have fixed ports by default, so that a second app on
+the machine could not start; here each app gets its own.
+"""
+
+import socket
+from typing import Literal
+
+Transport = Literal["default", "haproxy"]
+"""Ray's Python proxy and actor calls, or HAProxy and gRPC between replicas."""
+
+
+def environment(transport: Transport) -> dict[str, str]:
+    """Return the variables for one app on this machine alone."""
+    shared = {
+        # A local Ray would otherwise write a token into the user's home directory.
+        "RAY_AUTH_MODE": "disabled",
+        "RAY_USAGE_STATS_ENABLED": "0",
+        # On a busy machine Ray's five seconds would end the proxy before it has started.
+        "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60",
+        # Ray's workers yield to everything else on the machine by default, and they answer.
+        "RAY_worker_niceness": "0",
+    }
+    if transport == "default":
+        return shared
+    return shared | {
+        "RAY_SERVE_ENABLE_HA_PROXY": "1",
+        # Never without the line above: the Python proxy would then run on the head node only.
+        "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
+        # The throughput flag would send everything that is logged or printed to files alone.
+        "RAY_SERVE_LOG_TO_STDERR": "1",
+        # It would also hold a thousand lines back, and lose them with the process.
+        "RAY_SERVE_REQUEST_PATH_LOG_BUFFER_SIZE": "1",
+        # A stopped replica waits this long for a load balancer outside to take note.
+        "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "1",
+        # Ray's template splices request bodies, and HAProxy 2.8 then no longer tells the app that
+        # a client has hung up. No variable turns it off; this one's text is put after it.
+        "RAY_SERVE_HAPROXY_RETRY_ON": "conn-failure\n    no option splice-request",
+        "RAY_SERVE_HAPROXY_METRICS_PORT": str(free_port()),
+        "RAY_SERVE_HAPROXY_STATS_PORT": str(free_port()),
+    }
+
+
+def free_port() -> int:
+    """Return a port of this machine that nobody listens on now."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port

@@ -1,0 +1,233 @@
+import asyncio
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from PIL import Image
+
+from serve.transport import Transport, environment, free_port
+
+CHECKOUT = Path(__file__).parents[2]
+START_WITHIN_S = 240
+TIMEOUT_S = 15
+ONE_AT_A_TIME = {"max_size": 1, "max_waiting": 2}
+SETTINGS = {
+    "limits": {"timeout_s": TIMEOUT_S},
+    "n_shot": 2,
+    "captioner": {
+        "batch": ONE_AT_A_TIME,
+        "scaling": {
+            "num_cpus": 0,
+            "max_ongoing_requests": 4,
+            "max_queued_requests": 4,
+            "autoscaling": {"target_ongoing_requests": 2},
+        },
+    },
+    "retriever": {
+        "scaling": {"num_cpus": 0, "autoscaling": {"min_replicas": 2, "max_replicas": 2}}
+    },
+    **{stage: {"scaling": {"num_cpus": 0}} for stage in ("tagger", "assembler", "answerer")},
+    "ingress": {"num_cpus": 0},
+}
+
+
+@dataclass(frozen=True)
+class RunningApp:
+    """The app of `fake_app.py`, over HTTP and through its folder."""
+
+    folder: Path
+    url: str
+
+    def behave(self, **behaviours: dict[str, Any]) -> None:
+        """Set how the fake models behave, and forget what they did."""
+        (self.folder / "done").write_text("")
+        (self.folder / "behaviour.json").write_text(json.dumps(behaviours))
+
+    def done(self, what: str) -> list[str]:
+        lines = (self.folder / "done").read_text().splitlines()
+        return [line for line in lines if line.startswith(what)]
+
+    def client(self, timeout_s: float = TIMEOUT_S + 15) -> httpx.AsyncClient:
+        return httpx.AsyncClient(base_url=self.url, timeout=timeout_s)
+
+    async def ask(self, client: httpx.AsyncClient) -> httpx.Response:
+        return await client.post(
+            "/v1/answers",
+            files={"image": ("photo.jpg", photo(), "image/jpeg")},
+            data={"question": "what is it?"},
+        )
+
+    async def becomes(self, truth: Callable[[], bool], within_s: float = 10) -> bool:
+        until = time.monotonic() + within_s
+        while not truth() and time.monotonic() < until:  # noqa: ASYNC110 - another process
+            await asyncio.sleep(0.05)
+        return truth()
+
+
+def photo() -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (64, 48), "red").save(file, "JPEG")
+    return file.getvalue()
+
+
+@pytest.fixture(scope="module", params=["default", "haproxy"])
+def app(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningApp]:
+    transport: Transport = request.param
+    folder = tmp_path_factory.mktemp(transport)
+    running = RunningApp(folder, f"http://127.0.0.1:{(port := free_port())}")
+    running.behave()
+    command = [sys.executable, Path(__file__).with_name("fake_app.py"), folder, str(port)]
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(
+            [*command, json.dumps(SETTINGS)],
+            cwd=CHECKOUT,
+            env=os.environ | environment(transport) | {"PYTHONPATH": str(CHECKOUT)},
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        until = time.monotonic() + START_WITHIN_S
+        while not (folder / "ready").exists():
+            assert process.poll() is None, (folder / "log").read_text()
+            assert time.monotonic() < until, (folder / "log").read_text()
+            time.sleep(0.1)
+        yield running
+    finally:
+        assert process.stdin
+        process.stdin.close()
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+async def test_a_question_passes_all_five_stages(app: RunningApp) -> None:
+    app.behave()
+    async with app.client() as client:
+        response = await app.ask(client)
+    assert response.status_code == 200, response.text
+    body = response.json()
+    assert body["answer"] == "Question: what is it?"
+    assert body["caption"] == "a photo 64 wide"
+    assert [tag["label"] for tag in body["tags"]] == ["mug", "cat"]
+    assert len(body["examples"]) == 2
+    assert body["degraded"] == []
+    assert len(app.done("answerer ran")) == 1
+
+
+async def test_the_app_is_ready_when_every_stage_is(app: RunningApp) -> None:
+    app.behave()
+    async with app.client() as client:
+        response = await client.get("/health/ready")
+    assert response.status_code == 200, response.text
+
+
+async def test_a_client_that_hangs_up_stops_the_language_model(app: RunningApp) -> None:
+    app.behave(answerer={"delay_s": TIMEOUT_S})
+    request = httpx.Request(
+        "POST",
+        f"{app.url}/v1/answers",
+        files={"image": ("photo.jpg", photo(), "image/jpeg")},
+        data={"question": "what is it?"},
+    )
+    head = "".join(f"{name}: {value}\r\n" for name, value in request.headers.items())
+    _, writer = await asyncio.open_connection(request.url.host, request.url.port)
+    writer.write(f"POST {request.url.path} HTTP/1.1\r\n{head}\r\n".encode())
+    # In a packet of its own, as most clients send it: HAProxy can then lose sight of a hang-up.
+    await asyncio.sleep(0.1)
+    writer.write(request.read())
+    assert await app.becomes(lambda: bool(app.done("answerer started")))
+    writer.close()
+    assert await app.becomes(lambda: bool(app.done("answerer cancelled")))
+    assert app.done("answerer ran") == []
+
+
+async def test_a_client_that_hangs_up_while_it_waits_costs_no_run_of_a_model(
+    app: RunningApp,
+) -> None:
+    app.behave(captioner={"delay_s": 2})
+    async with app.client() as stays, app.client() as leaves:
+        first = asyncio.create_task(app.ask(stays))
+        assert await app.becomes(lambda: len(app.done("captioner ran")) == 1)
+        second = asyncio.create_task(app.ask(leaves))
+        assert await app.becomes(lambda: len(app.done("tagger ran")) == 2)
+        second.cancel()
+        await leaves.aclose()
+        assert (await first).status_code == 200
+    await asyncio.sleep(1)
+    assert len(app.done("captioner ran")) == 1
+    assert len(app.done("answerer ran")) == 1
+
+
+async def test_a_deadline_that_passes_is_told_in_time_and_stops_all_work_below(
+    app: RunningApp,
+) -> None:
+    app.behave(answerer={"delay_s": 4 * TIMEOUT_S})
+    started = time.monotonic()
+    async with app.client() as client:
+        response = await app.ask(client)
+    assert response.status_code == 504, response.text
+    assert response.json()["code"] == "deadline_exceeded"
+    assert TIMEOUT_S - 1 < time.monotonic() - started < TIMEOUT_S + 3
+    assert await app.becomes(lambda: bool(app.done("answerer cancelled")))
+    assert app.done("answerer ran") == []
+
+
+async def test_overload_is_refused_with_a_time_to_come_back(app: RunningApp) -> None:
+    app.behave(captioner={"delay_s": 0.2})
+    async with app.client() as client:
+        responses = await asyncio.gather(*(app.ask(client) for _ in range(40)))
+    statuses = [response.status_code for response in responses]
+    assert set(statuses) == {200, 503}
+    assert statuses.count(200) == len(app.done("answerer ran"))
+    for response in responses:
+        if response.status_code == 503:
+            assert int(response.headers["Retry-After"]) >= 1
+            assert response.json()["code"] == "overloaded"
+
+
+async def test_an_answer_does_without_a_tagger_that_fails_and_says_so(app: RunningApp) -> None:
+    app.behave(tagger={"error": "key=secret at /home/someone"})
+    async with app.client() as client:
+        response = await app.ask(client)
+    assert response.status_code == 200, response.text
+    assert response.json()["degraded"] == ["tagger"]
+    assert response.json()["tags"] == []
+
+
+async def test_an_answer_cannot_do_without_the_captioner(app: RunningApp) -> None:
+    app.behave(captioner={"error": "key=secret at /home/someone"})
+    async with app.client() as client:
+        response = await app.ask(client)
+    assert 500 <= response.status_code < 600
+    assert response.json()["code"] == "stage_failed"
+    assert "secret" not in response.text
+    assert "someone" not in response.text
+
+
+async def test_a_call_whose_replica_is_killed_is_made_again(app: RunningApp) -> None:
+    app.behave(retriever={"delay_s": 1})
+    async with app.client() as client:
+        asking = asyncio.create_task(app.ask(client))
+        assert await app.becomes(lambda: bool(app.done("retriever ran")))
+        os.kill(int(app.done("retriever ran")[0].split()[-1]), signal.SIGKILL)
+        response = await asking
+    assert response.status_code == 200, response.text
+    assert response.json()["degraded"] == []
+    assert len(response.json()["examples"]) == 2
+    assert len({line.split()[-1] for line in app.done("retriever ran")}) == 2
+    assert len(app.done("answerer ran")) == 1

@@ -1,0 +1,70 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from serve.config_files import FOLDER, check, read
+from serve.settings import AppSettings
+
+FILES = sorted(FOLDER.glob("*.yaml"))
+
+
+def test_there_are_config_files_to_check() -> None:
+    assert {file.stem for file in FILES} == {"demo", "production"}
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_a_shipped_config_file_is_valid(file: Path) -> None:
+    [application] = read(file)["applications"]
+    assert application["import_path"] == "serve.app:build"
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_the_app_gives_up_before_ray_and_ray_before_haproxy(file: Path) -> None:
+    config = read(file)
+    settings = AppSettings.model_validate(config["applications"][0]["args"])
+    assert settings.limits.timeout_s < config["http_options"]["request_timeout_s"] < 120
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_every_stage_lets_at_least_a_batch_in(file: Path) -> None:
+    settings = AppSettings.model_validate(read(file)["applications"][0]["args"])
+    for stage in (settings.captioner, settings.tagger, settings.retriever, settings.answerer):
+        assert stage.scaling.max_ongoing_requests >= stage.batch.max_size
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        ["proxy_locations"],
+        ["http_options", "prot"],
+        ["logging_config", "encodin"],
+        ["applications", 0, "import_paths"],
+        ["applications", 0, "args", "bundel"],
+        ["applications", 0, "args", "captioner", "num_beans"],
+        ["applications", 0, "args", "captioner", "scaling", "autoscaling", "max_replica"],
+        ["applications", 0, "deployments", 0, "num_replica"],
+        ["applications", 0, "deployments", 0, "autoscaling_config", "max_replica"],
+        ["applications", 0, "deployments", 0, "ray_actor_options", "num_gpu"],
+    ],
+    ids=lambda path: ".".join(map(str, path)),
+)
+def test_an_unknown_key_is_refused_at_every_level(path: list[Any]) -> None:
+    config = read(FOLDER / "demo.yaml")
+    config["applications"][0]["deployments"] = [
+        {"name": "captioner", "autoscaling_config": {}, "ray_actor_options": {}}
+    ]
+    check(config)
+    place: Any = config
+    for key in path[:-1]:
+        place = place.setdefault(key, {}) if isinstance(place, dict) else place[key]
+    place[path[-1]] = 1
+    with pytest.raises(ValueError, match=str(path[-1])):
+        check(config)
+
+
+def test_a_value_out_of_bounds_is_refused() -> None:
+    config = read(FOLDER / "demo.yaml")
+    config["applications"][0]["args"]["limits"] = {"timeout_s": 200}
+    with pytest.raises(ValueError, match="timeout_s"):
+        check(config)

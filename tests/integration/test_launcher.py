@@ -1,0 +1,105 @@
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from serve import launcher
+from serve.launcher import Options, PortInUseError, StartError, launch
+from serve.transport import free_port
+
+CHECKOUT = Path(__file__).parents[2]
+DEMO = CHECKOUT / "bundles" / "demo"
+START_WITHIN_S = 240
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    parts = "".join(
+        f"{part}: {{path: x}}\n" for part in ("captioner", "tagger", "clip", "answerer")
+    )
+    (tmp_path / "bundle.yaml").write_text(f"name: test\nversion: '7'\n{parts}")
+    return tmp_path
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        yield listener.getsockname()[1]
+
+
+def test_a_port_in_use_is_one_line(
+    taken: int, bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launcher, "prepare", lambda: None)
+    monkeypatch.setattr(launcher, "_is_ours", lambda url: False)
+    with pytest.raises(PortInUseError, match=f"127.0.0.1:{taken}.*--port") as caught:
+        launch(Options(bundle=str(bundle), port=taken), Any)  # type: ignore[arg-type]
+    assert caught.value.exit_status == 2
+    monkeypatch.setattr(launcher, "_is_ours", lambda url: True)
+    with pytest.raises(PortInUseError, match="admirer runs on"):
+        launch(Options(bundle=str(bundle), port=taken), Any)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("text", ["applications: 3", "unknown_key: 1", "[", "applications: []"])
+def test_a_config_file_that_cannot_be_used_is_one_line(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launcher, "prepare", lambda: None)
+    config = tmp_path / "config.yaml"
+    config.write_text(text)
+    with pytest.raises(StartError):
+        launch(Options(config=config), Any)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_the_app_starts_answers_and_leaves_nothing_behind(stop: int, tmp_path: Path) -> None:
+    port, log = free_port(), tmp_path / "log"
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "serve", "serve", "--bundle", DEMO, "--port", str(port)],
+            cwd=CHECKOUT,
+            env=os.environ | {"PYTHONUNBUFFERED": "1"},
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    try:
+        until = time.monotonic() + START_WITHIN_S
+        while "Stop: Ctrl-C" not in log.read_text():
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < until, log.read_text()
+            time.sleep(0.1)
+        assert "First answer after" in log.read_text()
+        command = next(line for line in log.read_text().splitlines() if line.startswith("Ask:"))
+        shown = subprocess.run(
+            shlex.split(command.removeprefix("Ask:")),
+            cwd=CHECKOUT,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert '"answer":"' in shown.stdout
+        assert httpx.get(f"http://127.0.0.1:{port}/health/ready", trust_env=False).is_success
+        ours = psutil.Process(process.pid).children(recursive=True)
+        assert ours
+        # As a terminal does: to the whole group, Ray's processes included.
+        os.killpg(process.pid, stop) if stop == signal.SIGINT else process.send_signal(stop)
+        assert process.wait(60) == 0, log.read_text()
+        assert [each for each in ours if each.is_running()] == []
+        assert log.read_text().splitlines()[-1] == "Stopped."
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            process.wait(60)

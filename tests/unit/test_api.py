@@ -1,0 +1,481 @@
+import asyncio
+import base64
+import json
+import logging
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from httpx import Response
+from PIL import Image
+from unit.fake_stages import CAPTION, FakeStages, failing, hang
+
+from deployments.errors import (
+    AnswererFailed,
+    DeadlineExceeded,
+    ModelNotReady,
+    Overloaded,
+    StageFailed,
+)
+from models.bundle import Bundle
+from serve.api import create_api
+from serve.problems import KINDS
+from serve.settings import AppSettings, Limits
+
+QUESTION = "what colour is the mug?"
+
+
+def jpeg(width: int = 64, height: int = 48) -> bytes:
+    file = BytesIO()
+    Image.new("RGB", (width, height), "orange").save(file, "JPEG")
+    return file.getvalue()
+
+
+PHOTO = jpeg()
+PHOTO64 = base64.b64encode(PHOTO).decode()
+
+
+@pytest.fixture
+def stages() -> FakeStages:
+    return FakeStages()
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Bundle:
+    parts = "".join(
+        f"{part}: {{path: {part}}}\n" for part in ("captioner", "tagger", "clip", "answerer")
+    )
+    (tmp_path / "bundle.yaml").write_text(f"name: test\nversion: '7'\n{parts}")
+    return Bundle.load(tmp_path)
+
+
+def app(stages: FakeStages, bundle: Bundle, **limits: Any) -> FastAPI:
+    return create_api(stages.pipeline(), AppSettings(limits=Limits(**limits)), bundle)
+
+
+@pytest.fixture
+def client(stages: FakeStages, bundle: Bundle) -> Iterator[TestClient]:
+    with TestClient(app(stages, bundle)) as client:
+        yield client
+
+
+def ask(client: TestClient, **fields: Any) -> Response:
+    return client.post("/v1/answers", json={"image": PHOTO64, "question": QUESTION, **fields})
+
+
+def problem(response: Response, code: str, field: str | None = None) -> dict[str, Any]:
+    document: dict[str, Any] = response.json()
+    assert document.get("code") == code, document
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.status_code == document["status"] == KINDS[code].status
+    assert document["type"].endswith(code)
+    assert document["title"]
+    assert document["detail"]
+    assert document["request_id"] == response.headers["X-Request-ID"]
+    assert document.get("field") == field
+    return document
+
+
+def test_a_form_with_photo_and_question_is_answered(client: TestClient) -> None:
+    response = client.post(
+        "/v1/answers", files={"image": ("room.jpg", PHOTO)}, data={"question": QUESTION}
+    )
+    assert response.status_code == 200, response.text
+    body = response.json()
+    assert set(body) == {
+        "id", "answer", "caption", "tags", "examples", "timings_ms", "degraded", "bundle",
+    }  # fmt: skip
+    assert body["answer"] == "two"
+    assert body["caption"] == CAPTION
+    assert body["tags"] == [{"label": "mug", "score": 0.9, "box": [10, 20, 110, 120]}]
+    assert body["examples"][0] == {
+        "id": "e0",
+        "caption": "a person in a blue shirt.",
+        "question": "how many people?",
+        "answer": "one",
+        "similarity": 0.9,
+    }
+    assert body["degraded"] == []
+    assert body["bundle"] == "test@7"
+    assert body["id"] == response.headers["X-Request-ID"]
+    assert set(body["timings_ms"]) == {
+        "decode", "caption", "tag", "retrieve", "assemble", "answer", "total",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("prefix", ["", "data:image/jpeg;base64,", "data:image/png;base64,"])
+def test_json_with_base64_or_a_data_url_is_answered(client: TestClient, prefix: str) -> None:
+    response = ask(client, image=prefix + PHOTO64)
+    assert response.status_code == 200, response.text
+    assert response.json()["answer"] == "two"
+
+
+def test_the_stages_get_the_photo_itself_and_the_question_in_one_line(
+    client: TestClient, stages: FakeStages
+) -> None:
+    ask(client, question="  what colour\n\tis the mug? ")
+    assert stages.calls["captioner"][0][0] == PHOTO
+    assert stages.calls["retriever"][0][1] == QUESTION
+
+
+def test_n_shot_is_the_servers_unless_the_request_says(
+    client: TestClient, stages: FakeStages
+) -> None:
+    assert len(ask(client).json()["examples"]) == 4
+    assert len(ask(client, n_shot=2).json()["examples"]) == 2
+    assert ask(client, n_shot=0).json()["examples"] == []
+    assert [arguments[2] for arguments in stages.calls["retriever"]] == [4, 2]
+
+
+def test_explain_returns_the_prompt_that_was_sent(client: TestClient) -> None:
+    prompt = ask(client, explain=True, n_shot=1).json()["prompt"]
+    assert [message["role"] for message in prompt] == ["system", "user", "assistant", "user"]
+    assert prompt[-1]["content"].endswith(f"Question: {QUESTION}")
+
+
+def test_options_of_a_form_are_read_as_their_types(client: TestClient) -> None:
+    response = client.post(
+        "/v1/answers",
+        files={"image": PHOTO},
+        data={"question": QUESTION, "n_shot": "1", "explain": "true"},
+    )
+    assert len(response.json()["examples"]) == 1
+    assert response.json()["prompt"]
+
+
+def test_boxes_are_in_pixels_of_the_photo_as_it_was_sent(
+    stages: FakeStages, bundle: Bundle
+) -> None:
+    with TestClient(app(stages, bundle, max_edge=64)) as client:
+        image = base64.b64encode(jpeg(640, 480)).decode()
+        tags = client.post("/v1/tags", json={"image": image}).json()["tags"]
+    assert tags[0]["box"] == [100, 200, 1100, 1200]
+
+
+def test_server_timing_names_every_stage(client: TestClient) -> None:
+    header = ask(client).headers["Server-Timing"]
+    names = [entry.split(";dur=")[0] for entry in header.split(", ")]
+    assert names == ["decode", "caption", "tag", "retrieve", "assemble", "answer", "total"]
+
+
+def test_one_stage_alone_captions_or_tags(client: TestClient, stages: FakeStages) -> None:
+    caption = client.post("/v1/captions", files={"image": PHOTO}).json()
+    assert caption["caption"] == CAPTION
+    tags = client.post("/v1/tags", files={"image": PHOTO}).json()
+    assert tags["tags"][0]["label"] == "mug"
+    assert stages.started == {"captioner": 1, "tagger": 1}
+
+
+@pytest.mark.parametrize(
+    "body", [{"image": PHOTO64}, {"question": QUESTION}, {"image": PHOTO64, "question": QUESTION}]
+)
+def test_examples_are_found_by_photo_question_or_both(
+    client: TestClient, stages: FakeStages, body: dict[str, str]
+) -> None:
+    response = client.post("/v1/examples/search", json={**body, "k": 3})
+    assert len(response.json()["examples"]) == 3
+    photo, question, k, _ = stages.calls["retriever"][0]
+    assert (photo is not None, question is not None) == ("image" in body, "question" in body)
+    assert k == 3
+
+
+def test_photos_and_texts_are_embedded_in_order(client: TestClient) -> None:
+    as_json = client.post(
+        "/v1/embeddings", json={"images": [PHOTO64], "texts": ["a mug", "a cat"]}
+    ).json()
+    assert as_json["images"] == [[1.0, 0.0]]
+    assert as_json["texts"] == [[0.0, 1.0], [0.0, 1.0]]
+    as_form = client.post(
+        "/v1/embeddings",
+        files=[("images", PHOTO), ("images", PHOTO)],
+        data={"texts": ["a mug"]},
+    ).json()
+    assert (len(as_form["images"]), len(as_form["texts"])) == (2, 1)
+
+
+def test_the_bundle_and_its_revisions_are_named(client: TestClient) -> None:
+    body = client.get("/v1/models").json()
+    assert body["bundle"] == "test@7"
+    assert set(body["revisions"]) == {"captioner", "tagger", "clip", "answerer"}
+
+
+def test_ready_means_that_every_stage_can_answer(client: TestClient, stages: FakeStages) -> None:
+    assert client.get("/health/ready").json() == {"status": "ready"}
+    stages.instead = {"answerer": failing(ModelNotReady("loading"))}
+    document = problem(client.get("/health/ready"), "model_not_ready")
+    assert "answerer" in document["detail"]
+    assert client.get("/health/live").json() == {"status": "live"}
+
+
+def test_the_openapi_document_shows_every_route(client: TestClient) -> None:
+    paths = client.get("/openapi.json").json()["paths"]
+    assert set(paths) == {
+        "/v1/answers", "/v1/captions", "/v1/tags", "/v1/examples/search", "/v1/embeddings",
+        "/v1/models", "/health/live", "/health/ready",
+    }  # fmt: skip
+    assert client.get("/docs").status_code == 200
+
+
+def test_every_example_of_the_openapi_document_can_be_sent(client: TestClient) -> None:
+    paths = client.get("/openapi.json").json()["paths"]
+    sent = 0
+    for path, operations in paths.items():
+        for method, operation in operations.items():
+            if method != "post":
+                continue
+            body = operation["requestBody"]["content"]["application/json"]["example"]
+            assert client.post(path, json=body).status_code == 200
+            sent += 1
+    assert sent == 5
+
+
+def test_a_sane_request_id_is_kept_and_reaches_the_stages(
+    client: TestClient, stages: FakeStages
+) -> None:
+    response = client.post(
+        "/v1/captions", files={"image": PHOTO}, headers={"X-Request-ID": "trace-1.2:3"}
+    )
+    assert response.headers["X-Request-ID"] == "trace-1.2:3"
+    assert stages.calls["captioner"][0][1].request_id == "trace-1.2:3"
+
+
+@pytest.mark.parametrize("given", ["", "a" * 129, "a b", "<script>", "a\tb"])
+def test_any_other_request_id_is_replaced(client: TestClient, given: str) -> None:
+    response = client.get("/health/live", headers={"X-Request-ID": given})
+    assert len(response.headers["X-Request-ID"]) == 32
+
+
+@pytest.mark.parametrize(
+    ("fields", "code", "field"),
+    [
+        ({"image": "not base64!"}, "bad_request", "image"),
+        ({"image": "data:image/png,raw"}, "bad_request", "image"),
+        ({"image": base64.b64encode(b"hello").decode()}, "bad_image", "image"),
+        ({"image": base64.b64encode(PHOTO[: len(PHOTO) // 2]).decode()}, "bad_image", "image"),
+        ({"image": ""}, "bad_image", "image"),
+        ({"image": 5}, "bad_request", "image"),
+        ({"image": [PHOTO64]}, "bad_request", "image"),
+        ({"image_url": "http://example.com/a.jpg"}, "bad_request", None),
+        ({"image": None}, "bad_request", None),
+        ({"question": ""}, "bad_question", "question"),
+        ({"question": " \n\t "}, "bad_question", "question"),
+        ({"question": "\u200b\u200b"}, "bad_question", "question"),
+        ({"question": "a\0b"}, "bad_question", "question"),
+        ({"question": "a\x1b[2Jb"}, "bad_question", "question"),
+        ({"question": "x" * 501}, "bad_question", "question"),
+        ({"question": 5}, "bad_request", "question"),
+        ({"question": None}, "bad_request", "question"),
+        ({"n_shot": "3"}, "bad_request", "n_shot"),
+        ({"n_shot": -1}, "bad_request", "n_shot"),
+        ({"n_shot": 65}, "bad_request", "n_shot"),
+        ({"n_shot": 10**30}, "bad_request", "n_shot"),
+        ({"explain": "yes"}, "bad_request", "explain"),
+        ({"n_shots": 3}, "bad_request", "n_shots"),
+    ],
+)
+def test_a_bad_field_is_named(
+    client: TestClient, stages: FakeStages, fields: dict[str, Any], code: str, field: str | None
+) -> None:
+    problem(ask(client, **fields), code, field)
+    assert not stages.started
+
+
+def test_a_photo_by_address_is_off_by_default(client: TestClient) -> None:
+    response = client.post("/v1/captions", json={"image_url": "http://example.com/a.jpg"})
+    problem(response, "bad_image", "image_url")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b"[]", b"null", b'"text"', b"\xff\xfe", b"[" * 100_000, b'{"question": "\\ud800"}'],
+)
+def test_malformed_json_is_a_bad_request(client: TestClient, body: bytes) -> None:
+    response = client.post(
+        "/v1/answers", content=body, headers={"Content-Type": "application/json"}
+    )
+    assert response.json()["code"] == "bad_request", response.text
+
+
+def test_a_missing_field_is_named(client: TestClient) -> None:
+    problem(client.post("/v1/answers", json={"image": PHOTO64}), "bad_request", "question")
+    problem(client.post("/v1/answers", files={"image": PHOTO}), "bad_request", "question")
+
+
+def test_a_form_is_as_strict_as_json(client: TestClient) -> None:
+    def send(data: dict[str, Any], **files: Any) -> Response:
+        return client.post("/v1/answers", files={"image": PHOTO, **files}, data=data)
+
+    problem(send({"question": QUESTION, "top_k": "3"}), "bad_request", "top_k")
+    problem(send({"question": QUESTION, "n_shot": "many"}), "bad_request", "n_shot")
+    problem(send({"question": [QUESTION, QUESTION]}), "bad_request", "question")
+    problem(send({}, question=b"\xff\xfe"), "bad_request", "question")
+    problem(send({"question": "x" * 70_000}), "bad_request")
+
+
+@pytest.mark.parametrize("content_type", ["multipart/form-data", "multipart/form-data; boundary=x"])
+def test_a_malformed_form_is_a_bad_request(client: TestClient, content_type: str) -> None:
+    response = client.post(
+        "/v1/answers", content=b"--y\r\ngarbage", headers={"Content-Type": content_type}
+    )
+    problem(response, "bad_request")
+
+
+@pytest.mark.parametrize(
+    "content_type", ["", "text/plain", "image/jpeg", "application/x-www-form-urlencoded", "x"]
+)
+def test_any_other_kind_of_body_is_refused(client: TestClient, content_type: str) -> None:
+    response = client.post("/v1/answers", content=PHOTO, headers={"Content-Type": content_type})
+    problem(response, "unsupported_media_type")
+
+
+def test_a_photo_over_the_byte_limit_is_refused(stages: FakeStages, bundle: Bundle) -> None:
+    with TestClient(app(stages, bundle, max_bytes=len(PHOTO) - 1)) as client:
+        problem(ask(client), "image_too_large", "image")
+
+
+def test_a_photo_over_the_pixel_limit_is_refused(stages: FakeStages, bundle: Bundle) -> None:
+    with TestClient(app(stages, bundle, max_pixels=64 * 48 - 1)) as client:
+        problem(ask(client), "image_too_large", "image")
+
+
+def test_a_body_over_the_limit_is_refused_by_its_declared_length(
+    stages: FakeStages, bundle: Bundle
+) -> None:
+    with TestClient(app(stages, bundle, max_bytes=1000)) as client:
+        response = client.post("/v1/answers", json={"image": "A" * 2_000_000, "question": "?"})
+        problem(response, "body_too_large")
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "multipart/form-data; boundary=x"])
+def test_a_body_over_the_limit_is_refused_while_it_streams(
+    stages: FakeStages, bundle: Bundle, content_type: str
+) -> None:
+    sent = 0
+
+    async def endless(message: dict[str, Any]) -> dict[str, Any]:
+        nonlocal sent
+        sent += 65536
+        return message
+
+    async def run() -> list[dict[str, Any]]:
+        received: list[dict[str, Any]] = []
+        head = b'--x\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\n'
+        first = True
+
+        async def receive() -> dict[str, Any]:
+            nonlocal first
+            part, first = (head if first else b"A" * 65536), False
+            return await endless({"type": "http.request", "body": part, "more_body": True})
+
+        async def send(message: Any) -> None:
+            received.append(message)
+
+        scope = {
+            "type": "http",
+            "method": "POST",
+            "path": "/v1/answers",
+            "query_string": b"",
+            "headers": [(b"content-type", content_type.encode())],
+        }
+        await app(stages, bundle, max_bytes=1000)(scope, receive, send)
+        return received
+
+    messages = asyncio.run(run())
+    assert messages[0]["status"] == 413
+    assert sent < 2_000_000
+
+
+def test_too_many_embeddings_are_refused(client: TestClient) -> None:
+    response = client.post("/v1/embeddings", json={"texts": ["a"] * 33})
+    problem(response, "bad_request", "images")
+    problem(client.post("/v1/embeddings", json={}), "bad_request")
+    problem(client.post("/v1/embeddings", json={"texts": ["a", ""]}), "bad_question", "texts.1")
+
+
+def test_unknown_routes_and_methods_are_problems(client: TestClient) -> None:
+    problem(client.get("/v2/answers"), "not_found")
+    response = client.get("/v1/answers")
+    problem(response, "method_not_allowed")
+    assert response.headers["Allow"] == "POST"
+
+
+@pytest.mark.parametrize(
+    ("stage", "error", "code"),
+    [
+        ("answerer", AnswererFailed("refused"), "answerer_failed"),
+        ("answerer", DeadlineExceeded("late"), "deadline_exceeded"),
+        ("captioner", StageFailed("no"), "stage_failed"),
+        ("captioner", Overloaded("full"), "overloaded"),
+        ("captioner", ModelNotReady("loading"), "model_not_ready"),
+    ],
+)
+def test_an_essential_stage_that_fails_is_a_problem(
+    client: TestClient, stages: FakeStages, stage: Any, error: Exception, code: str
+) -> None:
+    stages.instead = {stage: failing(error)}
+    response = ask(client)
+    problem(response, code)
+    assert ("Retry-After" in response.headers) == (response.status_code == 503)
+
+
+def test_a_stage_that_is_done_without_is_named(client: TestClient, stages: FakeStages) -> None:
+    stages.instead = {"tagger": failing(StageFailed("no"))}
+    body = ask(client).json()
+    assert body["degraded"] == ["tagger"]
+    assert body["tags"] == []
+
+
+def test_a_dead_language_model_is_a_504_within_the_deadline(
+    stages: FakeStages, bundle: Bundle
+) -> None:
+    stages.instead = {"answerer": hang}
+    with TestClient(app(stages, bundle, timeout_s=0.3)) as client:
+        response = ask(client)
+    problem(response, "deadline_exceeded")
+    assert response.elapsed.total_seconds() < 5
+    assert stages.cancelled["answerer"] == 1
+
+
+def test_anything_else_is_a_500_that_says_only_that(
+    client: TestClient, stages: FakeStages, caplog: pytest.LogCaptureFixture
+) -> None:
+    stages.instead = {"captioner": failing(KeyError("/secret/path"))}
+    with caplog.at_level(logging.ERROR, logger="ray.serve"):
+        response = ask(client)
+    problem(response, "internal_error")
+    assert "secret" not in response.text
+    assert "/secret/path" in caplog.text
+    assert response.json()["request_id"] in caplog.text
+
+
+async def test_a_caller_that_hangs_up_cancels_the_work(stages: FakeStages, bundle: Bundle) -> None:
+    stages.instead = dict.fromkeys(("captioner", "tagger", "retriever"), hang)
+    body = json.dumps({"image": PHOTO64, "question": QUESTION}).encode()
+    messages = iter([{"type": "http.request", "body": body, "more_body": False}])
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        for message in messages:
+            return message
+        while stages.started.total() < 3:  # noqa: ASYNC110 - any stage may be the last to start
+            await asyncio.sleep(0.001)
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/v1/answers",
+        "query_string": b"",
+        "headers": [(b"content-type", b"application/json")],
+    }
+    await app(stages, bundle)(scope, receive, send)
+    assert stages.cancelled == {"captioner": 1, "tagger": 1, "retriever": 1}
+    assert stages.started["answerer"] == 0
+    assert sent == []

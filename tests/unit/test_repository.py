@@ -1,0 +1,56 @@
+"""Rules about the repository that would otherwise drift."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from serve import settings_table
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_settings_table_in_the_readme_is_what_the_settings_say() -> None:
+    assert settings_table.table() in settings_table.README.read_text()
+
+
+def test_every_setting_says_what_it_means() -> None:
+    rows = list(settings_table.rows())
+    assert len(rows) > 30
+    assert [name for name, _, meaning in rows if not meaning] == []
+
+
+def test_every_requirement_is_pinned_with_hashes_and_no_index_is_named() -> None:
+    files = sorted((ROOT / "requirements").glob("*.txt"))
+    assert {file.stem for file in files} == {"cpu", "dev", "gpu", "uv"}
+    for file in files:
+        text = file.read_text()
+        pins = re.findall(r"^[a-z0-9][^\s=]*==", text, flags=re.MULTILINE | re.IGNORECASE)
+        assert pins, file
+        assert text.count("--hash=sha256:") >= len(pins)
+        assert "://" not in text
+
+
+def test_the_cpu_set_has_no_torch() -> None:
+    assert not re.search(r"^torch==", (ROOT / "requirements/cpu.txt").read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", ["make run", "make test"])
+def test_the_readme_names_the_command(command: str) -> None:
+    assert command in (ROOT / "README.md").read_text()
+
+
+def test_every_package_with_modules_is_installed() -> None:
+    listed = set(
+        tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    )
+    rooms = {"bank", "deployments", "evaluation", "models", "serve", "training"}
+    found = {
+        ".".join(folder.relative_to(ROOT).parts)
+        for room in rooms
+        for folder in [ROOT / room, *(ROOT / room).rglob("*")]
+        if folder.is_dir() and any(folder.glob("*.py"))
+    }
+    assert found
+    assert found == listed
