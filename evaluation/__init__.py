@@ -1,0 +1,1 @@
+"""How well a bundle answers, on scenes that nothing was trained on."""

@@ -1,0 +1,113 @@
+"""`python -m evaluation`: measure a bundle on held-out scenes, print tables and write JSON."""
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from bank.examples import BankError
+from evaluation.ablations import ALL, USUAL
+from evaluation.chain import load_models
+from evaluation.dataset import held_out
+from evaluation.report import print_report
+from evaluation.run import evaluate
+from evaluation.summary import summarise
+from models.bundle import Bundle, BundleError
+from models.settings import EngineSettings
+from serve.settings import AppSettings
+
+CORES = min(8, os.cpu_count() or 1)
+
+
+def main(
+    bundle: Annotated[Path, typer.Option(help="Folder or file of the bundle.")] = Path(
+        "bundles/demo"
+    ),
+    scenes: Annotated[
+        int, typer.Option(min=1, max=100_000, help="Held-out scenes; about 12 questions each.")
+    ] = 200,
+    ablations: Annotated[bool, typer.Option(help="Also leave out one stage at a time.")] = False,
+    n_shot: Annotated[
+        int | None, typer.Option(min=0, max=64, help="Examples a prompt; unset as when serving.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Which questions are asked of a scene.")] = 0,
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads of each model.")] = CORES,
+    engine: Annotated[str, typer.Option(help="onnx or torch.")] = "onnx",
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Also write every figure to this file.")
+    ] = None,
+) -> None:
+    """Measure how well a bundle answers questions about scenes that nothing was trained on."""
+    console = Console()
+    started = time.monotonic()
+    try:
+        release = Bundle.load(bundle)
+        models = load_models(
+            release, EngineSettings.model_validate({"engine": engine, "threads": threads})
+        )
+    except (BundleError, BankError, OSError, ValueError) as error:
+        raise typer.BadParameter(str(error).splitlines()[0], param_hint="--bundle") from None
+    shots = AppSettings().n_shot if n_shot is None else n_shot
+    conditions = ALL if ablations else USUAL
+    with _progress(Console(stderr=True)) as bars:
+        results = evaluate(
+            held_out(scenes, seed), models, conditions, n_shot=shots, progress=_Bars(bars).show
+        )
+    about = {
+        "bundle": release.name,
+        "version": release.version,
+        "revisions": release.revisions(),
+        "engine": engine,
+        "threads": threads,
+        "n_shot": shots,
+        "seed": seed,
+        "split": "test",
+        "bank examples": len(models.bank),
+        "took_s": round(time.monotonic() - started, 1),
+    }
+    summary = summarise(results, about)
+    print_report(summary, console)
+    if json_file is not None:
+        json_file.parent.mkdir(parents=True, exist_ok=True)
+        json_file.write_text(json.dumps(summary, indent=1, ensure_ascii=False) + "\n", "utf-8")
+        console.print(f"Wrote {json_file}.")
+
+
+class _Bars:
+    """One progress bar for each thing that is being done."""
+
+    def __init__(self, bars: Progress) -> None:
+        self._bars = bars
+        self._tasks: dict[str, TaskID] = {}
+
+    def show(self, name: str, done: int, total: int) -> None:
+        """Move the bar of `name`; its first call makes it."""
+        if name not in self._tasks:
+            self._tasks[name] = self._bars.add_task(name, total=total)
+        self._bars.update(self._tasks[name], completed=done)
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description:>28}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+    )
+
+
+if __name__ == "__main__":
+    typer.run(main)
