@@ -1,0 +1,90 @@
+"""Send questions to a running app: one after another, a few at a time, or as a crowd does.
+
+A crowd does not wait for answers: its requests come at random moments (Poisson arrivals), and a
+server that slows down gets no rest. Requests and seconds are bounded, and so is the address: only
+this machine is ever asked.
+"""
+
+import asyncio
+import itertools
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import httpx
+
+from benchmarks.running_app import Request
+
+MAX_REQUESTS = 20_000
+TIMEOUT_S = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one request; status 0 is a broken connection."""
+
+    status: int
+    took_s: float
+    retry_after: str | None
+
+
+def one_after_another(url: str, requests: Sequence[Request], count: int) -> list[Outcome]:
+    """Send so many requests, each after the answer to the last."""
+    return asyncio.run(closed(url, requests, workers=1, count=count))[0]
+
+
+async def closed(
+    url: str, requests: Sequence[Request], *, workers: int, count: int
+) -> tuple[list[Outcome], float]:
+    """Send `count` requests, `workers` at a time; return outcomes and seconds taken."""
+    turns = iter(range(min(count, MAX_REQUESTS)))
+    outcomes: list[Outcome] = []
+
+    async def work(client: httpx.AsyncClient) -> None:
+        for turn in turns:
+            outcome = await _ask(client, requests[turn % len(requests)])
+            outcomes.append(outcome)
+
+    async with _client(url) as client, asyncio.TaskGroup() as group:
+        started = time.perf_counter()
+        for _ in range(workers):
+            group.create_task(work(client))
+    return outcomes, time.perf_counter() - started
+
+
+async def crowd(
+    url: str, requests: Sequence[Request], *, rate: float, seconds: float, seed: int
+) -> list[Outcome]:
+    """Send requests at `rate` a second for so long, whatever becomes of them."""
+    arrivals = random.Random(seed)
+    sent: list[asyncio.Task[Outcome]] = []
+    endless = itertools.cycle(requests)
+    async with _client(url) as client, asyncio.TaskGroup() as group:
+        started = time.perf_counter()
+        due = arrivals.expovariate(rate)
+        while due < seconds and len(sent) < MAX_REQUESTS:
+            await asyncio.sleep(max(0.0, started + due - time.perf_counter()))
+            sent.append(group.create_task(_ask(client, next(endless))))
+            due += arrivals.expovariate(rate)
+    return [task.result() for task in sent]
+
+
+async def _ask(client: httpx.AsyncClient, request: Request) -> Outcome:
+    data, files = request.form()
+    started = time.perf_counter()
+    try:
+        response = await client.post("/v1/answers", data=data, files=files)
+    except httpx.HTTPError:
+        return Outcome(0, time.perf_counter() - started, None)
+    took_s = time.perf_counter() - started
+    return Outcome(response.status_code, took_s, response.headers.get("retry-after"))
+
+
+def _client(url: str) -> httpx.AsyncClient:
+    host = urlsplit(url).hostname
+    if host not in {"127.0.0.1", "localhost", "::1"}:
+        raise ValueError(f"{host} is not this machine")
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=256)
+    return httpx.AsyncClient(base_url=url, timeout=TIMEOUT_S, limits=limits)
