@@ -1,16 +1,12 @@
 """The prompts that the answerer learns from: one scene with many questions, or few-shot as served.
 
-What a token counts in the loss is decided here. Answers count fully, except where nothing before
-them tells (the owner of a thing, the first time that it is asked). Tags count a little: they repeat
-the caption's nouns, and predicting them makes the model learn to look back.
+Nothing here knows of tokens; `training.encoding` does.
 """
 
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
-
-from tokenizers import Tokenizer
 
 from deployments.assembler import describe
 from deployments.settings import AssemblerSettings
@@ -27,6 +23,7 @@ from training.questions import vocabulary as question_vocabulary
 from training.scenes import (
     COLOURS,
     HAIR_COLOURS,
+    ROOMS,
     THINGS,
     Person,
     Scene,
@@ -47,8 +44,6 @@ CHAT_TEMPLATE = (
 COPYING_KINDS = ("thing_colour", "shirt_colour", "presence", "beside")
 """What is learnt first: their answers are words of the context."""
 
-TAG_WEIGHT = 0.2
-
 
 @dataclass(frozen=True)
 class Turn:
@@ -66,48 +61,6 @@ class Turn:
 
 
 Conversation = Sequence[Turn]
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """Token ids and, of the same length, the loss weight of each (0 where it is not predicted)."""
-
-    ids: list[int]
-    weights: list[float]
-
-
-def encode(tokenizer: Tokenizer, conversation: Conversation) -> Encoded:
-    """What the chat template gives for the instruction and these turns, answers included."""
-    pieces = [(f"{SYSTEM}{INSTRUCTION}{END}", 0.0)]
-    for turn in conversation:
-        before, tag_line, after = _split_at_tags(turn)
-        pieces += [(f"{USER}{before}", 0.0), (tag_line, TAG_WEIGHT), (f"{after}{END}", 0.0)]
-        pieces += [(ASSISTANT, 0.0), (f"{turn.question.answer}{END}", turn.weight)]
-    return _encode_pieces(tokenizer, pieces)
-
-
-def _split_at_tags(turn: Turn) -> tuple[str, str, str]:
-    if not turn.tags:
-        return turn.user, "", ""
-    start = turn.user.index("Tags:") - len("\n" if turn.caption else "")
-    stop = turn.user.index("\nQuestion:")
-    return turn.user[:start], turn.user[start:stop], turn.user[stop:]
-
-
-def _encode_pieces(tokenizer: Tokenizer, pieces: list[tuple[str, float]]) -> Encoded:
-    """Encodes the whole text at once: a piece alone would be given a space at its start."""
-    text = "".join(piece for piece, _ in pieces)
-    encoding = tokenizer.encode(text, add_special_tokens=False)
-    ends: list[tuple[int, float]] = []
-    for piece, weight in pieces:
-        ends.append(((ends[-1][0] if ends else 0) + len(piece), weight))
-    weights: list[float] = []
-    place = 0
-    for _, stop in encoding.offsets:
-        while stop > ends[place][0]:
-            place += 1
-        weights.append(ends[place][1])
-    return Encoded(encoding.ids, weights)
 
 
 def many_questions(scene: Scene, rng: Random, kinds: Sequence[str], count: int) -> Conversation:
@@ -309,6 +262,7 @@ def vocabulary() -> list[str]:
         "Context: there is a hat hat. and glasses glasses. raising a hand.\nTags: person, person"
         "\nQuestion: how",
         pool_words,
+        " ".join(ROOMS),
         *question_vocabulary(),
         *(f"a {thing}. {thing}, {thing}\n" for thing in THINGS),
         *(f"{number} {number}?" for number in NUMBERS),

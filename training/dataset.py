@@ -26,7 +26,7 @@ from typing import get_args
 from training.drawing import FULL_SIZE, RENDERING, TRAINING_SIZE, draw_jpeg
 from training.scenes import Scene, Split, sample_scene
 
-FOLDER = Path(__file__).parent / "runs" / f"scenes-{RENDERING}"
+FOLDER = Path("training/runs") / f"scenes-{RENDERING}"
 SHARD_SCENES = 500
 
 

@@ -5,12 +5,14 @@ RT-DETRv2 is loaded by `AutoModelForObjectDetection`, the class of loader that a
 labels and places only, and because a DETR of this size learns far too slowly from scratch: after
 four minutes on one core RT-DETRv2 had F1 0.52 where plain DETR had 0.16, masks not yet begun.
 
-    python -m training.tagger                # trains, or goes on where it stopped
-    python -m training.tagger --export-only  # writes the bundle from the last checkpoint
+    python -m training.tagger --out bundles/demo/tagger
+
+Interrupted, the same command goes on from the last checkpoint; after the last photo it only
+measures and writes the bundle's folder again.
 
 One thread, bf16 autocast, convolutions channels-last and attention eager (29 photos a second on an
-AMX core where the defaults give 23). What is kept is a moving average of the weights, written to
-`bundles/demo/tagger` at every evaluation with the score threshold that suits it.
+AMX core where the defaults give 23). What is kept is a moving average of the weights, written at
+every evaluation with the score threshold that suits it.
 """
 
 import argparse
@@ -27,7 +29,6 @@ from training.dataset import Dataset, rendered_count
 from training.scenes import mirrored
 from training.tagger_model import Targets, evaluate, export, new_model, pixels, targets
 
-RUN = Path(__file__).parent / "runs" / "tagger"
 BATCH = 16
 LEARNING_RATE = 8e-4
 WARM_UP_STEPS = 200
@@ -53,7 +54,7 @@ def batches(data: Dataset, random: Random) -> Iterator[tuple[torch.Tensor, list[
 class Trainer:
     """Model, average, optimiser and progress, all of it in one checkpoint file."""
 
-    def __init__(self, total_images: int) -> None:
+    def __init__(self, total_images: int, out: Path, runs: Path) -> None:
         torch.manual_seed(1)
         self.model = new_model()
         torch.nn.Module.to(self.model, memory_format=torch.channels_last)
@@ -64,12 +65,13 @@ class Trainer:
         groups = [{"params": decayed, "weight_decay": 1e-4}, {"params": plain, "weight_decay": 0}]
         self.optimizer = torch.optim.AdamW(groups, lr=LEARNING_RATE, fused=True)
         self.total_images = total_images
+        self.out, self._runs = out, runs
         self.images, self.epoch, self.seconds = 0, 0, 0.0
-        if (RUN / "checkpoint.pt").exists():
+        if (self._runs / "checkpoint.pt").exists():
             self._resume()
 
     def _resume(self) -> None:
-        state = torch.load(RUN / "checkpoint.pt", weights_only=True)
+        state = torch.load(self._runs / "checkpoint.pt", weights_only=True)
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -79,7 +81,7 @@ class Trainer:
 
     def save(self) -> None:
         """Replaces the checkpoint; an interruption leaves the old one whole."""
-        RUN.mkdir(parents=True, exist_ok=True)
+        self._runs.mkdir(parents=True, exist_ok=True)
         state = {
             "model": self.model.state_dict(),
             "average": self.average.state_dict(),
@@ -88,8 +90,8 @@ class Trainer:
             "epoch": self.epoch,
             "seconds": self.seconds,
         }
-        torch.save(state, RUN / "checkpoint.part")
-        (RUN / "checkpoint.part").replace(RUN / "checkpoint.pt")
+        torch.save(state, self._runs / "checkpoint.part")
+        (self._runs / "checkpoint.part").replace(self._runs / "checkpoint.pt")
 
     def step(self, photos: torch.Tensor, truths: list[Targets]) -> float:
         """One update of the weights and their average; gives the loss."""
@@ -125,13 +127,12 @@ class Trainer:
                 average.copy_(values[name])
 
 
-def train(total_images: int, scenes: int, evaluate_every_s: float) -> None:
+def train(trainer: Trainer, scenes: int, evaluate_every_s: float) -> None:
     """Each pass takes the scenes rendered by then, so that rendering need not come first."""
-    trainer = Trainer(total_images)
     validation = Dataset("validation", 0, VALIDATION_SCENES)
     evaluated = monotonic()
     losses: list[float] = []
-    while trainer.images < total_images:
+    while trainer.images < trainer.total_images:
         data = Dataset("train", 0, min(scenes, rendered_count("train")) or scenes)
         print(f"epoch {trainer.epoch}: {len(data)} scenes", flush=True)
         for photos, truths in batches(data, Random(trainer.epoch)):
@@ -140,7 +141,7 @@ def train(total_images: int, scenes: int, evaluate_every_s: float) -> None:
                 report(trainer, validation, losses)
                 losses.clear()
                 evaluated = monotonic()
-            if trainer.images >= total_images:
+            if trainer.images >= trainer.total_images:
                 break
         trainer.epoch += 1
     report(trainer, Dataset("validation", 0, FINAL_SCENES), losses)
@@ -150,7 +151,7 @@ def report(trainer: Trainer, validation: Dataset, losses: list[float]) -> None:
     """Saves, measures the average and exports it."""
     trainer.save()
     quality = evaluate(trainer.average, validation)
-    export(trainer.average, quality.threshold)
+    export(trainer.average, quality.threshold, trainer.out)
     loss = sum(losses) / max(len(losses), 1)
     minutes = trainer.seconds / 60
     print(f"{minutes:6.1f} min {trainer.images:7d} photos loss {loss:.3f} {quality}", flush=True)
@@ -159,16 +160,15 @@ def report(trainer: Trainer, validation: Dataset, losses: list[float]) -> None:
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description="Train the demo tagger.")
+    parser.add_argument("--out", type=Path, default=Path("bundles/demo/tagger"))
+    parser.add_argument("--runs", type=Path, default=Path("training/runs/tagger"))
     parser.add_argument("--images", type=int, default=80_000, help="photos to see in all")
     parser.add_argument("--scenes", type=int, default=40_000, help="distinct scenes")
     parser.add_argument("--evaluate-every-s", type=float, default=240)
-    parser.add_argument("--export-only", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    if options.export_only:
-        report(Trainer(options.images), Dataset("validation", 0, FINAL_SCENES), [])
-    else:
-        train(options.images, options.scenes, options.evaluate_every_s)
+    trainer = Trainer(options.images, options.out, options.runs)
+    train(trainer, options.scenes, options.evaluate_every_s)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,6 @@ from training.dataset import Dataset
 from training.scenes import HEIGHT, LABELS, WIDTH, Scene, tags
 from training.tag_quality import Found, Quality, best
 
-BUNDLE = Path(__file__).parent.parent / "bundles" / "demo" / "tagger"
 INPUT_HEIGHT, INPUT_WIDTH = 192, 256
 _PHOTOS_AT_ONCE = 20
 _LOWEST_SCORE = 0.05
@@ -105,11 +104,11 @@ def evaluate(model: RTDetrV2ForObjectDetection, data: Dataset) -> Quality:
     return best(scenes, find(model, list(jpegs)))
 
 
-def export(model: RTDetrV2ForObjectDetection, threshold: float) -> None:
-    """Writes the bundle's part: fp16 weights, float32 in the config so that they load as such."""
+def export(model: RTDetrV2ForObjectDetection, threshold: float, folder: Path) -> None:
+    """The bundle's tagger folder: fp16 weights, float32 in the config so that they load as such."""
     halves = {k: v.half() if v.is_floating_point() else v for k, v in model.state_dict().items()}
-    model.save_pretrained(BUNDLE, state_dict=halves)
-    (BUNDLE / "model.safetensors").chmod(0o644)
+    model.save_pretrained(folder, state_dict=halves)
+    (folder / "model.safetensors").chmod(0o644)
     preprocessor = {
         "image_processor_type": "RTDetrImageProcessor",
         "do_convert_rgb": True,
@@ -123,4 +122,4 @@ def export(model: RTDetrV2ForObjectDetection, threshold: float) -> None:
         "score_threshold": threshold,
     }
     text = json.dumps(preprocessor, indent=2) + "\n"
-    (BUNDLE / "preprocessor_config.json").write_text(text, encoding="utf-8")
+    (folder / "preprocessor_config.json").write_text(text, encoding="utf-8")
