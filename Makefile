@@ -67,7 +67,7 @@ docs: $(DEV) ## Write what is generated in README again.
 
 .PHONY: evaluate
 evaluate: $(DEV) ## Measure BUNDLE on the held-out split, with ablations.
-	@$(PY) -m evaluation --bundle $(BUNDLE) --ablations
+	@$(PY) -m evaluation --bundle $(BUNDLE)
 
 .PHONY: demo-bundle
 demo-bundle: $(DEV) ## Train the demo bundle from nothing (hours on two cores; resumes).

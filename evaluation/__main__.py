@@ -38,16 +38,16 @@ def main(
     scenes: Annotated[
         int, typer.Option(min=1, max=100_000, help="Held-out scenes; about 12 questions each.")
     ] = 200,
-    ablations: Annotated[bool, typer.Option(help="Also leave out one stage at a time.")] = False,
+    ablations: Annotated[bool, typer.Option(help="Also leave out one stage at a time.")] = True,
     n_shot: Annotated[
         int | None, typer.Option(min=0, max=64, help="Examples a prompt; unset as when serving.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Which questions are asked of a scene.")] = 0,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads of each model.")] = CORES,
     engine: Annotated[str, typer.Option(help="onnx or torch.")] = "onnx",
-    json_file: Annotated[
-        Path | None, typer.Option("--json", help="Also write every figure to this file.")
-    ] = None,
+    json_file: Annotated[Path, typer.Option("--json", help="File that gets every figure.")] = Path(
+        "build/evaluation.json"
+    ),
 ) -> None:
     """Measure how well a bundle answers questions about scenes that nothing was trained on."""
     console = Console()
@@ -79,10 +79,9 @@ def main(
     }
     summary = summarise(results, about)
     print_report(summary, console)
-    if json_file is not None:
-        json_file.parent.mkdir(parents=True, exist_ok=True)
-        json_file.write_text(json.dumps(summary, indent=1, ensure_ascii=False) + "\n", "utf-8")
-        console.print(f"Wrote {json_file}.")
+    json_file.parent.mkdir(parents=True, exist_ok=True)
+    json_file.write_text(json.dumps(summary, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    console.print(f"Wrote {json_file}.")
 
 
 class _Bars:
