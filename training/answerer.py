@@ -32,6 +32,7 @@ from training.conversations import (
     Pool,
     few_shot,
     many_questions,
+    recalled,
 )
 from training.encoding import Encoded, encode
 from training.progress import Learner, Run, Smoothed
@@ -43,9 +44,15 @@ DECAY_FROM = 0.5
 LOOK_WEIGHT = 0.5
 ONE_SCENE_UNTIL, CLEAN_UNTIL = 0.15, 0.5
 """Shares of the run: by then few-shot prompts begin; blemishes begin."""
-ONE_SCENE_SHARE = 0.15
+ONE_SCENE_SHARE = 0.2
 """Of the batches after that."""
+RECALLED_SHARE = 0.1
+"""Of the batches in which one scene is asked about."""
 QUESTIONS_A_SCENE = 13
+HARD_KINDS = ("side", "beside", "shirt_colour", "who_wears", "count_wearing")
+ONE_SCENE_KINDS = (*KINDS, *HARD_KINDS)
+FEW_SHOT_KINDS = (*ONE_SCENE_KINDS, *2 * ("owner", "room"))
+"""What is learnt slowly is asked more often."""
 BLEMISHES = Blemishes(wrong=0.06, absent=0.02)
 SHOTS = (4, 4, 4, 4, 4, 4, 3, 2, 1, 0)
 TOKENS_A_STEP = 4096
@@ -98,11 +105,12 @@ class Training:
         rng = self.random
         share = ONE_SCENE_SHARE if self.run.fraction > ONE_SCENE_UNTIL else 1
         if rng.random() < share:
+            if rng.random() < RECALLED_SHARE:
+                return [recalled(rng, QUESTIONS_A_SCENE) for _ in range(TOKENS_A_STEP // 256)]
             return [one_scene(rng) for _ in range(TOKENS_A_STEP // 256)]
         blemishes = BLEMISHES if self.run.fraction > CLEAN_UNTIL else None
-        kinds = tuple(KINDS)
         return [
-            few_shot(self.pool, rng.choice(kinds), rng.choice(SHOTS), rng, blemishes)
+            few_shot(self.pool, rng.choice(FEW_SHOT_KINDS), rng.choice(SHOTS), rng, blemishes)
             for _ in range(PROMPTS_AT_ONCE)
         ]
 
@@ -136,7 +144,7 @@ class Training:
 def one_scene(rng: Random) -> Conversation:
     """Many questions about one scene, none of them with an example."""
     scene = sample_scene(rng.randrange(10**9), "train")
-    return many_questions(scene, rng, tuple(KINDS), QUESTIONS_A_SCENE)
+    return many_questions(scene, rng, ONE_SCENE_KINDS, QUESTIONS_A_SCENE)
 
 
 def batches(encoded: list[Encoded], rng: Random) -> Iterator[Batch]:

@@ -28,6 +28,7 @@ from training.scenes import (
     Person,
     Scene,
     Split,
+    Thing,
     canonical_caption,
     sample_scene,
     tags,
@@ -41,8 +42,7 @@ CHAT_TEMPLATE = (
     "{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
 )
-COPYING_KINDS = ("thing_colour", "shirt_colour", "presence", "beside")
-"""What is learnt first: their answers are words of the context."""
+NO_BOX = (0.0, 0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -78,13 +78,25 @@ def many_questions(scene: Scene, rng: Random, kinds: Sequence[str], count: int) 
     return [replace(turns[0], caption=caption, tags=labels), *turns[1:]]
 
 
-def trimmed(scene: Scene, people: int, things: int) -> Scene:
-    """The scene with only so many of its people and things, the leftmost ones.
+def recalled(rng: Random, count: int) -> Conversation:
+    """Who owns what and which room it is, asked again and again, with no description.
 
-    Small scenes are what copying is learnt from: where a context holds two colours, half of a
-    guess that merely repeats what was said is right; where it holds all six, none of it helps.
+    What was told before can be told again; the first time counts for nothing.
     """
-    return replace(scene, people=scene.people[:people], things=scene.things[:things])
+    household = {label: rng.choice(OWNER_NAMES) for label in rng.sample(THINGS, 4)}
+    room = rng.choice(ROOMS)
+    scene = Scene(0, "train", room, (), tuple(Thing(label, "", NO_BOX) for label in household))
+    turns: list[Turn] = []
+    told: set[str] = set()
+    for _ in range(count):
+        question = ask(rng.choice(("owner", "owner", "owner", "room")), scene, rng)
+        if question is None:
+            continue
+        answer = household.get(question.subject, room)
+        question = replace(question, answer=answer, question=as_typed(question.question, rng))
+        turns.append(Turn("", (), question, float(question.subject in told)))
+        told.add(question.subject)
+    return turns
 
 
 def _solo(question: Question | None) -> Question | None:

@@ -19,13 +19,14 @@ from training.scenes import THINGS
 Head = Literal[
     "previous_tag", "place", "hair", "subject", "kind",
     "present", "earlier_tags", "direction", "second",
-    "answer", "other", "count", "order",
+    "answer", "other", "count", "after", "order",
 ]  # fmt: skip
 
 HEADS: dict[Head, tuple[int, int]] = {
     "previous_tag": (0, 1), "place": (1, 0), "hair": (1, 1), "subject": (1, 2), "kind": (1, 3),
     "earlier_tags": (2, 1), "present": (2, 0), "direction": (2, 2), "second": (2, 3),
-    "answer": (3, 0), "other": (3, 1), "count": (3, 2), "order": (4, 0),
+    "answer": (3, 0), "other": (3, 1), "count": (3, 2), "after": (3, 3),
+    "order": (4, 0),
 }  # fmt: skip
 """Layer and number of each guided head, from what is nearest to the words to the answer itself.
 
@@ -34,7 +35,8 @@ a shirt to the hair of who wears it; a tag to all tags before it.
 From an answer to its question: the word that it turns on; the word that tells its kind; left or
 right; the second thing that is compared. From a thing in a question to its tag.
 From an answer to the description or to a solved example: the word that holds the answer; the
-second thing's tag; all that is counted; the second thing's tag if the first is left of it."""
+second thing's tag; all that is counted; the tag after; the second thing's tag if the first is left
+of it."""
 PREVIOUS = (0, 0)
 """The head that looks at the word before, everywhere."""
 
@@ -151,6 +153,8 @@ def _sources(
         yield "answer", (asked.question_at + listed,)
     elif question.kind == "side":
         yield from _compared(question, context)
+    elif question.kind == "beside":
+        yield from _neighbours(question, context)
     else:
         at = _FINDERS[question.kind](question, context)
         if at is not None:
@@ -172,6 +176,15 @@ def _compared(question: Question, context: Context) -> Iterator[tuple[Head, tupl
         yield "answer", (one,)
         yield "other", (other,)
         yield "order", (other if one < other else NOWHERE,)
+
+
+def _neighbours(question: Question, context: Context) -> Iterator[tuple[Head, tuple[int, ...]]]:
+    """The thing itself, which knows the tag before it, and the tag after it."""
+    starts = context.tag_offsets()
+    if question.subject in context.tags:
+        place = context.tags.index(question.subject)
+        yield "answer", (starts[place],)
+        yield "after", (starts[place + 1] if place + 1 < len(starts) else NOWHERE,)
 
 
 def _placed(context: Context) -> Sequence[tuple[int, str]]:
@@ -201,15 +214,6 @@ def _feature(question: Question, context: Context) -> int | None:
     colour, noun = words[-2:]
     at = _word(context, f" {colour} {noun}")
     return None if at is None else at + len(colour) + 1
-
-
-def _beside(question: Question, context: Context) -> int | None:
-    """Of the neighbour to the right the neighbour itself, which knows what precedes it."""
-    at = _tag(context, question.subject)
-    if at is None or "left" in question.question:
-        return at
-    after = context.tags.index(question.subject) + 1 < len(context.tags)
-    return at + len(question.subject) + len(", ") if after else None
 
 
 def _presence(question: Question, context: Context) -> int | None:
@@ -254,7 +258,6 @@ _FINDERS: dict[str, Callable[[Question, Context], int | None]] = {
     "hat_colour": lambda _, context: _word(context, " hat"),
     "hair_colour": _hair,
     "who_wears": _feature,
-    "beside": _beside,
     "presence": _presence,
     "knowledge": _knowledge,
 }

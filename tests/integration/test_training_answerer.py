@@ -50,7 +50,7 @@ CASES = [
     ),
     (
         ("beside", "what is directly to the right of the mug?", "cat", "mug"),
-        "answer",
+        "after",
         [", cat"],
     ),
     (
