@@ -10,6 +10,7 @@ BUNDLE ?= bundles/demo
 # A GPU set is 6 GB; it is installed only where there is a GPU to use it.
 SET := $(shell nvidia-smi -L >/dev/null 2>&1 && echo gpu || echo cpu)
 UV := .tools/uv/bin/uv
+CONFIG := serve/config/$(if $(filter gpu,$(SET)),demo-gpu,demo).yaml
 SERVE := .venv/.installed-$(SET)
 DEV := .venv-dev/.installed
 PY := .venv-dev/bin/python
@@ -23,7 +24,7 @@ help: ## Show this list.
 
 .PHONY: run
 run: $(SERVE) ## Start the app on the demo bundle; Ctrl-C stops it.
-	@exec .venv/bin/admirer serve --bundle $(BUNDLE) $(if $(PORT),--port $(PORT))
+	@exec .venv/bin/admirer serve --config $(CONFIG) --bundle $(BUNDLE) $(if $(PORT),--port $(PORT))
 
 .PHONY: setup
 setup: $(SERVE) ## Make the environment that serves, without starting anything.

@@ -1,3 +1,4 @@
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ FILES = sorted(FOLDER.glob("*.yaml"))
 
 
 def test_there_are_config_files_to_check() -> None:
-    assert {file.stem for file in FILES} == {"demo", "production"}
+    assert {file.stem for file in FILES} == {"demo", "demo-gpu", "production"}
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
@@ -31,6 +32,32 @@ def test_every_stage_lets_at_least_a_batch_in(file: Path) -> None:
     settings = AppSettings.model_validate(read(file)["applications"][0]["args"])
     for stage in (settings.captioner, settings.tagger, settings.retriever, settings.answerer):
         assert stage.scaling.max_ongoing_requests >= stage.batch.max_size
+
+
+def test_the_demo_on_a_gpu_differs_in_devices_only() -> None:
+    plain, gpu = read(FOLDER / "demo.yaml"), read(FOLDER / "demo-gpu.yaml")
+    on_cpu, on_gpu = (AppSettings(**c["applications"][0].pop("args")) for c in (plain, gpu))
+    assert plain == gpu
+    for stage in ("captioner", "tagger", "retriever", "answerer"):
+        settings = getattr(on_gpu, stage)
+        assert settings.engine.provider == "cuda"
+        scaling = settings.scaling.model_copy(update={"num_gpus": 0})
+        back = settings.model_copy(
+            update={"engine": getattr(on_cpu, stage).engine, "scaling": scaling}
+        )
+        assert back == getattr(on_cpu, stage)
+
+
+@pytest.mark.parametrize("kind", ["cpu", "gpu"])
+def test_make_run_serves_the_config_of_the_machine(kind: str) -> None:
+    command = subprocess.run(
+        ["make", "--dry-run", "--old-file", f".venv/.installed-{kind}", "run", f"SET={kind}"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    name = {"cpu": "demo", "gpu": "demo-gpu"}[kind]
+    assert f"--config serve/config/{name}.yaml" in command
 
 
 @pytest.mark.parametrize(
