@@ -6,10 +6,11 @@ The bundle says which model: one that runs in this replica, or one behind the Op
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from deployments.batching import Batcher
+from deployments.batching import Batcher, reporting_to
 from deployments.errors import AnswererFailed, DeadlineExceeded
 from deployments.health import ModelHealth
 from deployments.messages import Answer, Call, Message, Prompt
+from deployments.metrics import COMPLETION_TOKENS, NO_METERS, PROMPT_TOKENS, Meters
 from deployments.settings import AnswererSettings
 from models.bundle import Bundle, OpenAiPart
 from models.chat import ChatModel, Completion, Turn, load
@@ -32,7 +33,13 @@ class LanguageModel(Protocol):
 class LocalModel:
     """A chat model in this process, on several chats at a time."""
 
-    def __init__(self, model: ChatModel, name: str, settings: AnswererSettings) -> None:
+    def __init__(
+        self,
+        model: ChatModel,
+        name: str,
+        settings: AnswererSettings,
+        meters: Meters = NO_METERS,
+    ) -> None:
         self._model = model
         self._name = name
         self._max_new_tokens = settings.max_new_tokens
@@ -41,6 +48,7 @@ class LocalModel:
             self._health.watch(self._complete),
             max_size=settings.batch.max_size,
             max_waiting=settings.batch.max_waiting,
+            observe=reporting_to(meters),
         )
         self._complete([[Message("user", "Warm up.")]])
 
@@ -109,11 +117,11 @@ def _sentence(error: ChatError) -> str:
     return f"{text[:1].upper()}{text[1:]}."
 
 
-LoadAnswerer = Callable[[str, AnswererSettings], LanguageModel]
-"""Takes the bundle's place and the stage's settings."""
+LoadAnswerer = Callable[[str, AnswererSettings, Meters], LanguageModel]
+"""Takes the bundle's place, the stage's settings and where to report."""
 
 
-def load_answerer(bundle: str, settings: AnswererSettings) -> LanguageModel:
+def load_answerer(bundle: str, settings: AnswererSettings, meters: Meters) -> LanguageModel:
     """Return the bundle's language model.
 
     Raises:
@@ -123,7 +131,7 @@ def load_answerer(bundle: str, settings: AnswererSettings) -> LanguageModel:
     part = found.answerer
     if not isinstance(part, OpenAiPart):
         name = found.revisions()["answerer"]
-        return LocalModel(load(found.folder(part), settings.engine), name, settings)
+        return LocalModel(load(found.folder(part), settings.engine), name, settings, meters)
     server = settings.openai
     return RemoteModel(
         OpenAIChat(
@@ -146,8 +154,10 @@ class Answerer:
         settings: AnswererSettings,
         bundle: str,
         load: LoadAnswerer = load_answerer,
+        meters: Meters = NO_METERS,
     ) -> None:
-        self._model = load(bundle, settings)
+        self._meters = meters
+        self._model = load(bundle, settings, meters)
 
     async def answer(self, prompt: Prompt, call: Call) -> Answer:
         """Return what the language model says to the prompt.
@@ -157,7 +167,10 @@ class Answerer:
             Overloaded: Too many prompts wait.
             DeadlineExceeded: The call's time has passed.
         """
-        return await self._model.complete(prompt.messages, call.timeout_s)
+        answer = await self._model.complete(prompt.messages, call.timeout_s)
+        self._meters.record(PROMPT_TOKENS, answer.prompt_tokens)
+        self._meters.record(COMPLETION_TOKENS, answer.completion_tokens)
+        return answer
 
     async def check_health(self) -> None:
         """Return while the model can run; Ray replaces the replica when this raises."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from deployments.errors import AdmirerError, DeadlineExceeded, ModelNotReady, Overloaded
+from deployments.metrics import BATCH_ITEMS, MODEL_ERRORS, MODEL_SECONDS, QUEUE_SECONDS, Meters
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
@@ -32,6 +33,19 @@ class BatchRun:
 
 def _ignore(run: BatchRun) -> None:
     """Observe nothing."""
+
+
+def reporting_to(meters: Meters) -> Callable[[BatchRun], None]:
+    """Return what reports every run as metrics."""
+
+    def report(run: BatchRun) -> None:
+        for waited_s in run.waited_s:
+            meters.record(QUEUE_SECONDS, waited_s)
+        meters.record(MODEL_SECONDS, run.ran_s)
+        meters.record(BATCH_ITEMS, len(run.waited_s))
+        meters.record(MODEL_ERRORS, run.failed)
+
+    return report
 
 
 @dataclass(eq=False, slots=True)

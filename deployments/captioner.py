@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from deployments.batching import Batcher
+from deployments.batching import Batcher, reporting_to
 from deployments.health import ModelHealth
 from deployments.messages import Call, Photo
+from deployments.metrics import NO_METERS, Meters
 from deployments.photos import decoded
 from deployments.settings import CaptionerSettings
 from models.bundle import Bundle
@@ -43,6 +44,7 @@ class Captioner:
         settings: CaptionerSettings,
         bundle: str,
         load: LoadCaptioner = load_captioner,
+        meters: Meters = NO_METERS,
     ) -> None:
         self._model = load(bundle, settings)
         self._health = ModelHealth()
@@ -50,6 +52,7 @@ class Captioner:
             self._health.watch(self._caption),
             max_size=settings.batch.max_size,
             max_waiting=settings.batch.max_waiting,
+            observe=reporting_to(meters),
         )
         self._model.caption([np.zeros((48, 64, 3), np.uint8)])
 

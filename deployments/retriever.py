@@ -14,10 +14,11 @@ import numpy as np
 from bank.fingerprints import fingerprint
 from bank.index import ExampleBank, Vector
 from bank.release import load_bank
-from deployments.batching import Batcher
+from deployments.batching import Batcher, reporting_to
 from deployments.errors import BadQuestion
 from deployments.health import ModelHealth
 from deployments.messages import Call, Embeddings, Example, Photo
+from deployments.metrics import BANK_EXAMPLES, BEST_SIMILARITY, NO_METERS, Meters
 from deployments.photos import decoded
 from deployments.settings import RetrieverSettings
 from models.bundle import Bundle
@@ -56,8 +57,9 @@ class Retriever:
         settings: RetrieverSettings,
         bundle: str,
         load: LoadRetriever = load_retriever,
+        meters: Meters = NO_METERS,
     ) -> None:
-        self._settings = settings
+        self._settings, self._meters = settings, meters
         loaded = load(bundle, settings)
         self._model, self._bank = loaded.model, loaded.bank
         self._health = ModelHealth()
@@ -65,7 +67,9 @@ class Retriever:
             self._health.watch(self._embed),
             max_size=settings.batch.max_size,
             max_waiting=settings.batch.max_waiting,
+            observe=reporting_to(meters),
         )
+        meters.record(BANK_EXAMPLES, len(self._bank))
         self._embed([np.zeros((48, 64, 3), np.uint8), "warm up"])
 
     async def retrieve(
@@ -97,7 +101,7 @@ class Retriever:
         )
         if similarity != "random" and image_vector is None and text_vector is None:
             raise BadQuestion(f"Examples are found by {similarity} here, and it is missing.")
-        return await asyncio.to_thread(
+        found = await asyncio.to_thread(
             self._bank.search,
             image_vector,
             text_vector,
@@ -108,6 +112,9 @@ class Retriever:
             question=question,
             seed=self._settings.seed,
         )
+        if found:
+            self._meters.record(BEST_SIMILARITY, found[0].similarity)
+        return found
 
     async def embed(self, photos: Sequence[Photo], texts: Sequence[str], call: Call) -> Embeddings:
         """Return the unit vectors of photos and texts, each in order.

@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from deployments.batching import Batcher
+from deployments.batching import Batcher, reporting_to
 from deployments.health import ModelHealth
 from deployments.messages import Call, Photo, Tag
+from deployments.metrics import NO_METERS, Meters
 from deployments.photos import decoded
 from deployments.settings import TaggerSettings
 from models.bundle import Bundle
@@ -44,6 +45,7 @@ class Tagger:
         settings: TaggerSettings,
         bundle: str,
         load: LoadTagger = load_tagger,
+        meters: Meters = NO_METERS,
     ) -> None:
         self._model = load(bundle, settings)
         self._health = ModelHealth()
@@ -51,6 +53,7 @@ class Tagger:
             self._health.watch(self._tag),
             max_size=settings.batch.max_size,
             max_waiting=settings.batch.max_waiting,
+            observe=reporting_to(meters),
         )
         self._model.tag([np.zeros((48, 64, 3), np.uint8)])
 

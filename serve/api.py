@@ -14,6 +14,15 @@ from pydantic import BaseModel
 
 from deployments.errors import BadRequest, ModelNotReady
 from deployments.messages import Call, Example, Tag
+from deployments.metrics import (
+    ANSWER_CHARACTERS,
+    BUILD_INFO,
+    BUNDLE_INFO,
+    NO_METERS,
+    PHOTO_BYTES,
+    PHOTO_PIXELS,
+    Meters,
+)
 from models.bundle import Bundle
 from serve.images import PhotoReader, ReceivedPhoto
 from serve.middleware import BodyLimit, Requests
@@ -42,6 +51,7 @@ from serve.settings import AppSettings, Limits
 from serve.visits import Visit, serve_visit
 
 READY_TIMEOUT_S = 2.0
+VERSION = metadata.version("admirer")
 
 _OVERHEAD_BYTES = 1024 * 1024
 """Of a body, for all that is not the photo."""
@@ -53,14 +63,18 @@ Value = TypeVar("Value")
 class Api:
     """The routes' work."""
 
-    def __init__(self, pipeline: Pipeline, settings: AppSettings, bundle: Bundle) -> None:
-        self._pipeline = pipeline
+    def __init__(
+        self, pipeline: Pipeline, settings: AppSettings, bundle: Bundle, meters: Meters
+    ) -> None:
+        self._pipeline, self._meters = pipeline, meters
         self._limits = settings.limits
         self._n_shot = settings.n_shot
         self._revisions = bundle.revisions()
         self._bundle = f"{bundle.name}@{bundle.version}"
         self._photos = PhotoReader(settings.limits)
         self._remote = RemoteImages(settings.limits.image_url)
+        meters.record(BUNDLE_INFO, labels={"bundle": self._bundle})
+        meters.record(BUILD_INFO, labels={"version": VERSION})
 
     async def answer(self, request: Request, response: Response) -> AnswerResponse:
         """Answer a question about a photo.
@@ -116,6 +130,7 @@ class Api:
         photo = await self._photo(body, visit)
         answered = await self._pipeline.ask(photo.jpeg, question, n_shot=n_shot, call=visit.call())
         visit.timings_ms |= answered.timings_ms
+        self._meters.record(ANSWER_CHARACTERS, len(answered.answer.text))
         prompt = [MessageBody(role=m.role, content=m.content) for m in answered.prompt.messages]
         return AnswerResponse(
             answer=answered.answer.text,
@@ -156,10 +171,7 @@ class Api:
             checked_text(text, self._limits, f"texts.{place}")
             for place, text in enumerate(body.texts)
         ]
-        reading = [
-            self._photos.read(data, field=f"images.{place}")
-            for place, data in enumerate(body.images)
-        ]
+        reading = [self._read(data, f"images.{place}") for place, data in enumerate(body.images)]
         photos = await visit.timed("decode", _all(reading))
         embeddings = await visit.timed(
             "embed", self._pipeline.embed([photo.jpeg for photo in photos], texts, visit.call())
@@ -175,7 +187,13 @@ class Api:
         if data is None:
             field = "image_url"
             data = await visit.timed("fetch", self._remote.fetch(body.image_url or ""))
-        return await visit.timed("decode", self._photos.read(data, field=field))
+        return await visit.timed("decode", self._read(data, field))
+
+    async def _read(self, data: bytes, field: str) -> ReceivedPhoto:
+        photo = await self._photos.read(data, field=field)
+        self._meters.record(PHOTO_BYTES, len(data))
+        self._meters.record(PHOTO_PIXELS, photo.width * photo.height)
+        return photo
 
     def _count(self, asked: int | None, default: int, field: str) -> int:
         most = self._limits.max_n_shot
@@ -234,6 +252,7 @@ def create_api(
     settings: AppSettings,
     bundle: Bundle | None = None,
     *,
+    meters: Meters = NO_METERS,
     adds_request_id: bool = True,
 ) -> FastAPI:
     """Return the app.
@@ -242,21 +261,22 @@ def create_api(
         pipeline: Where the stages run is its business.
         settings: Limits and defaults.
         bundle: What answers; read from where the settings say, if not given.
+        meters: Where requests are reported.
         adds_request_id: Whether X-Request-ID is put on responses; Ray Serve puts one on itself.
 
     Raises:
         BundleError: There is no bundle where the settings say.
     """
-    api = Api(pipeline, settings, bundle or Bundle.load(settings.bundle))
+    api = Api(pipeline, settings, bundle or Bundle.load(settings.bundle), meters)
     app = FastAPI(
         title="admirer",
         summary="Answers questions about photos.",
-        version=metadata.version("admirer"),
+        version=VERSION,
         redoc_url=None,
     )
     add_problem_handlers(app)
     app.add_middleware(BodyLimit, max_bytes=_max_body_bytes(settings.limits))
-    app.add_middleware(Requests, adds_header=adds_request_id)
+    app.add_middleware(Requests, adds_header=adds_request_id, meters=meters)
     _add_routes(app, api)
     return app
 

@@ -13,6 +13,8 @@ from ray.serve.config import BackpressureConfig
 from deployments.answerer import Answerer, LoadAnswerer, load_answerer
 from deployments.assembler import Assembler
 from deployments.captioner import Captioner, LoadCaptioner, load_captioner
+from deployments.metrics import Meters
+from deployments.ray_metrics import RayMeters
 from deployments.retriever import LoadRetriever, Retriever, load_retriever
 from deployments.settings import Autoscaling, Scaling
 from deployments.tagger import LoadTagger, Tagger, load_tagger
@@ -40,22 +42,24 @@ def build(settings: AppSettings) -> Application:
 def bind(settings: AppSettings, loaders: Loaders) -> Application:
     """Return the app with its models loaded by `loaders`."""
     bundle = settings.bundle
+    meters: Meters = RayMeters()
     return _deploy(Ingress, "ingress", settings.ingress).bind(
         settings,
+        meters,
         captioner=_deploy(Captioner, "captioner", settings.captioner.scaling).bind(
-            settings.captioner, bundle, loaders.captioner
+            settings.captioner, bundle, loaders.captioner, meters
         ),
         tagger=_deploy(Tagger, "tagger", settings.tagger.scaling).bind(
-            settings.tagger, bundle, loaders.tagger
+            settings.tagger, bundle, loaders.tagger, meters
         ),
         retriever=_deploy(Retriever, "retriever", settings.retriever.scaling).bind(
-            settings.retriever, bundle, loaders.retriever
+            settings.retriever, bundle, loaders.retriever, meters
         ),
         assembler=_deploy(Assembler, "assembler", settings.assembler.scaling).bind(
             settings.assembler
         ),
         answerer=_deploy(Answerer, "answerer", settings.answerer.scaling).bind(
-            settings.answerer, bundle, loaders.answerer
+            settings.answerer, bundle, loaders.answerer, meters
         ),
     )
 

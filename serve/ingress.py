@@ -5,6 +5,7 @@ another module wraps would make FastAPI ask the caller for `self`.
 """
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -13,8 +14,9 @@ from ray.serve import ingress
 from ray.serve.handle import DeploymentHandle
 
 from deployments.calls import Response, call_stage
-from deployments.errors import Overloaded
+from deployments.errors import AdmirerError, Overloaded
 from deployments.messages import Call, Stage
+from deployments.metrics import STAGE_CALLS, STAGE_SECONDS, Meters
 from serve.api import create_api
 from serve.pipeline import Pipeline
 from serve.settings import AppSettings
@@ -28,15 +30,25 @@ RECENT_S = 10
 class StageHandle:
     """One stage as seen from here: how to call it, and when it last answered."""
 
-    def __init__(self, stage: Stage, handle: Handle) -> None:
+    def __init__(self, stage: Stage, handle: Handle, meters: Meters) -> None:
         self.name = stage
+        self._meters = meters
         self._handle = handle
         self._answered_at = -float("inf")
 
     async def call(self, start: Callable[[Handle, Call], Response[Any]], call: Call) -> Any:  # noqa: ANN401
         """Return what the stage returns; see `deployments.calls.call_stage`."""
-        value = await call_stage(self.name, lambda left: start(self._handle, left), call)
-        self._answered_at = asyncio.get_running_loop().time()
+        started, code = time.perf_counter(), "cancelled"
+        try:
+            value = await self._call(start, call)
+            code = "ok"
+        except AdmirerError as error:
+            code = error.code
+            raise
+        finally:
+            self._meters.record(STAGE_CALLS, labels={"stage": self.name, "code": code})
+            took_s = time.perf_counter() - started
+            self._meters.record(STAGE_SECONDS, took_s, {"stage": self.name})
         return value
 
     async def check(self, call: Call) -> None:
@@ -51,9 +63,14 @@ class StageHandle:
         if asyncio.get_running_loop().time() - self._answered_at < RECENT_S:
             return
         try:
-            await self.call(lambda handle, _: handle.check_health.remote(), call)
+            await self._call(lambda handle, _: handle.check_health.remote(), call)
         except Overloaded:
             return
+
+    async def _call(self, start: Callable[[Handle, Call], Response[Any]], call: Call) -> Any:  # noqa: ANN401
+        value = await call_stage(self.name, lambda left: start(self._handle, left), call)
+        self._answered_at = asyncio.get_running_loop().time()
+        return value
 
 
 @ingress()
@@ -63,6 +80,7 @@ class Ingress:
     def __init__(
         self,
         settings: AppSettings,
+        meters: Meters,
         *,
         captioner: Handle,
         tagger: Handle,
@@ -70,24 +88,28 @@ class Ingress:
         assembler: Handle,
         answerer: Handle,
     ) -> None:
-        self._settings = settings
+        self._settings, self._meters = settings, meters
         self._pipeline = pipeline(
             settings,
-            captioner=StageHandle("captioner", captioner),
-            tagger=StageHandle("tagger", tagger),
-            retriever=StageHandle("retriever", retriever),
-            assembler=StageHandle("assembler", assembler),
-            answerer=StageHandle("answerer", answerer),
+            meters,
+            captioner=StageHandle("captioner", captioner, meters),
+            tagger=StageHandle("tagger", tagger, meters),
+            retriever=StageHandle("retriever", retriever, meters),
+            assembler=StageHandle("assembler", assembler, meters),
+            answerer=StageHandle("answerer", answerer, meters),
         )
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         """Return the app that this replica serves."""
         # Ray Serve itself puts the request's id on the response.
-        return create_api(self._pipeline, self._settings, adds_request_id=False)
+        return create_api(
+            self._pipeline, self._settings, meters=self._meters, adds_request_id=False
+        )
 
 
 def pipeline(
     settings: AppSettings,
+    meters: Meters,
     *,
     captioner: StageHandle,
     tagger: StageHandle,
@@ -118,4 +140,5 @@ def pipeline(
         ),
         checks={stage.name: stage.check for stage in stages},
         degrade=settings.degrade,
+        meters=meters,
     )

@@ -21,7 +21,7 @@ from yaml import YAMLError
 from models.bundle import Bundle, BundleError
 from serve.first_question import FirstQuestion
 from serve.local import settings_of
-from serve.own_ray import OwnRayError, own_ray, prepare
+from serve.own_ray import OwnRay, OwnRayError, own_ray, prepare
 from serve.settings import AppSettings
 
 APP = "admirer"
@@ -78,10 +78,10 @@ def launch(options: Options, console: Console) -> None:
     _stop_on_signals()
     try:
         console.print(f"Starting {plan.settings.bundle}")
-        with own_ray(plan.http, plan.logging) as logs:
+        with own_ray(plan.http, plan.logging) as ours:
             _stop_on_signals()  # again: Ray has put its own in place
             _start(plan, console)
-            _introduce(plan, logs, console)
+            _introduce(plan, ours, console)
             while True:
                 signal.pause()
     except OwnRayError as error:
@@ -184,7 +184,7 @@ def _last_line(message: str) -> str:
     return lines[-1] if lines else "a stage did not start"
 
 
-def _introduce(plan: Plan, logs: Path, console: Console) -> None:
+def _introduce(plan: Plan, ours: OwnRay, console: Console) -> None:
     """Ask the first question, and say how to go on.
 
     Raises:
@@ -198,7 +198,8 @@ def _introduce(plan: Plan, logs: Path, console: Console) -> None:
             raise StartError(f"the first question got no answer: {error}") from None
         console.print(f"First answer after {_age_s():.1f} s: {first.text} {answer}", style="bold")
         console.print(f"\nAsk:  {first.curl(plan.url)}")
-    console.print(f"Page: {plan.url}/docs\nLogs: {logs}\nStop: Ctrl-C")
+    console.print(f"Page: {plan.url}/docs\nMetrics: {ours.metrics_url}\nLogs: {ours.logs}")
+    console.print("Stop: Ctrl-C")
 
 
 def _age_s() -> float:

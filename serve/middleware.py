@@ -14,7 +14,8 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from deployments.errors import BadRequest
-from serve.problems import internal_problem
+from deployments.metrics import REQUEST_SECONDS, REQUESTS, Meters
+from serve.problems import INTERNAL, internal_problem
 
 REQUEST_ID = "X-Request-ID"
 
@@ -30,16 +31,17 @@ class BodyTooLarge(BadRequest):
 
 
 class Requests:
-    """Gives each request its id, writes its log line, and answers what nobody foresaw with 500.
+    """Gives each request its id, reports it, and answers what nobody foresaw with 500.
 
     Args:
         app: What it surrounds.
         adds_header: Whether the id is put on the response. Ray Serve puts on one of its own,
             the same wherever the caller's is kept, and two would be joined into nonsense.
+        meters: Where requests are reported.
     """
 
-    def __init__(self, app: ASGIApp, *, adds_header: bool) -> None:
-        self._app = app
+    def __init__(self, app: ASGIApp, *, adds_header: bool, meters: Meters) -> None:
+        self._app, self._meters = app, meters
         self._adds_header = adds_header
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -63,14 +65,23 @@ class Requests:
             await self._app(scope, receive, send_with_id)
         except ClientDisconnect:
             status = status or 499
+            scope["state"]["code"] = "client_gone"
         except Exception:
             logger.exception("Request %s failed.", request_id)
+            scope["state"]["code"] = INTERNAL
             if status:
                 raise
             await internal_problem(request_id)(scope, receive, send_with_id)
         finally:
-            took_ms = (time.perf_counter() - started) * 1000
-            _log(scope, status, took_ms, request_id)
+            took_s = time.perf_counter() - started
+            _log(scope, status, took_s * 1000, request_id)
+            self._report(scope, took_s)
+
+    def _report(self, scope: Scope, took_s: float) -> None:
+        route = getattr(scope.get("route"), "path", "other")
+        code = scope["state"].get("code", "ok")
+        self._meters.record(REQUESTS, labels={"route": route, "code": code})
+        self._meters.record(REQUEST_SECONDS, took_s, {"route": route})
 
 
 def _request_id(scope: Scope) -> str:

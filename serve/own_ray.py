@@ -13,12 +13,13 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from serve.transport import environment
+from serve.transport import environment, free_port
 
 STOP_WITHIN_S = 10
 OBJECT_STORE_BYTES = 100 * 1024 * 1024
@@ -41,9 +42,17 @@ class OwnRayError(Exception):
     """Ray did not start; says where its logs are."""
 
 
+@dataclass(frozen=True)
+class OwnRay:
+    """A Ray that runs: the folder of its logs, and what Prometheus would scrape."""
+
+    logs: Path
+    metrics_url: str
+
+
 @contextmanager
-def own_ray(http: dict[str, Any], logging: dict[str, Any] | None) -> Iterator[Path]:
-    """Start Ray Serve, give the folder of its logs, and stop everything that was started.
+def own_ray(http: dict[str, Any], logging: dict[str, Any] | None) -> Iterator["OwnRay"]:
+    """Start Ray Serve, say where its logs and metrics are, and stop everything that was started.
 
     The logs are kept only where the block failed.
 
@@ -58,8 +67,12 @@ def own_ray(http: dict[str, Any], logging: dict[str, Any] | None) -> Iterator[Pa
     folder = Path(tempfile.mkdtemp(prefix="admirer-"))
     keeps_logs = False
     try:
-        _begin(folder, http, logging or {})
-        yield folder / "session_latest" / "logs" / "serve"
+        metrics_port = free_port()
+        _begin(folder, metrics_port, http, logging or {})
+        yield OwnRay(
+            logs=folder / "session_latest" / "logs" / "serve",
+            metrics_url=f"http://127.0.0.1:{metrics_port}/metrics",
+        )
     except Exception:
         keeps_logs = True
         raise
@@ -69,7 +82,7 @@ def own_ray(http: dict[str, Any], logging: dict[str, Any] | None) -> Iterator[Pa
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _begin(folder: Path, http: dict[str, Any], logging: dict[str, Any]) -> None:
+def _begin(folder: Path, metrics_port: int, http: dict[str, Any], logging: dict[str, Any]) -> None:
     import ray
     from ray import serve as ray_serve
     from ray.serve.schema import LoggingConfig
@@ -82,6 +95,7 @@ def _begin(folder: Path, http: dict[str, Any], logging: dict[str, Any]) -> None:
             log_to_driver=False,
             logging_level=logging_levels.ERROR,
             object_store_memory=OBJECT_STORE_BYTES,
+            _metrics_export_port=metrics_port,
             _temp_dir=str(folder),
         )
         ray_serve.start(

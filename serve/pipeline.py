@@ -23,6 +23,7 @@ from deployments.messages import (
     Stage,
     Tag,
 )
+from deployments.metrics import DEGRADED_ANSWERS, NO_METERS, Meters
 from serve.settings import Degrade
 
 OPTIONAL_SHARE = 0.5
@@ -89,6 +90,7 @@ class Pipeline:
     embed: Embed
     checks: Mapping[Stage, Check] = field(default_factory=dict)
     degrade: Degrade = field(default_factory=Degrade)
+    meters: Meters = NO_METERS
 
     async def ask(
         self, photo: Photo, question: str, *, n_shot: int, call: Call
@@ -142,6 +144,8 @@ class Pipeline:
             "assembler", lambda call: self.assemble(caption, labels, question, examples, call)
         )
         answer = await run.stage("answerer", lambda call: self.answer(prompt, call))
+        for stage in run.degraded:
+            self.meters.record(DEGRADED_ANSWERS, labels={"stage": stage})
         return AnsweredQuestion(
             answer=answer,
             caption=caption,

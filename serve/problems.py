@@ -93,10 +93,12 @@ def add_problem_handlers(app: FastAPI) -> None:
     def foreseen(request: Request, error: AdmirerError) -> JSONResponse:
         if error.code not in KINDS:
             raise error
+        request.state.code = error.code
         return problem(error.code, error.message, request.state.request_id, field=error.field)
 
     @app.exception_handler(HTTPException)
     def by_status(request: Request, error: HTTPException) -> JSONResponse:
         code = _CODE_OF_STATUS.get(error.status_code, "bad_request")
         detail = KINDS[code].title if code != "bad_request" else str(error.detail)
+        request.state.code = code
         return problem(code, f"{detail}.", request.state.request_id, headers=error.headers)

@@ -124,11 +124,12 @@ def fakes(folder: Path) -> Loaders:
     )
 
 
-def main(folder: Path, port: int, settings: AppSettings) -> None:
+def main(folder: Path, port: int, metrics_port: int, settings: AppSettings) -> None:
     ray.init(
         num_cpus=2,
         include_dashboard=False,
         log_to_driver=False,
+        _metrics_export_port=metrics_port,
         object_store_memory=100 * 1024 * 1024,
     )
     ray_serve.start(proxy_location="HeadOnly", http_options={"host": "127.0.0.1", "port": port})
@@ -140,4 +141,9 @@ def main(folder: Path, port: int, settings: AppSettings) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), AppSettings.model_validate(json.loads(sys.argv[3])))
+    main(
+        Path(sys.argv[1]),
+        int(sys.argv[2]),
+        int(sys.argv[3]),
+        AppSettings.model_validate(json.loads(sys.argv[4])),
+    )

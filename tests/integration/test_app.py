@@ -14,7 +14,9 @@ from typing import Any
 import httpx
 import pytest
 from PIL import Image
+from prometheus_client.parser import text_string_to_metric_families
 
+from deployments.metrics import METRICS
 from serve.transport import Transport, environment, free_port
 
 CHECKOUT = Path(__file__).parents[2]
@@ -47,6 +49,7 @@ class RunningApp:
 
     folder: Path
     url: str
+    metrics_url: str
 
     def behave(self, **behaviours: dict[str, Any]) -> None:
         """Set how the fake models behave, and forget what they did."""
@@ -86,9 +89,13 @@ def app(
 ) -> Iterator[RunningApp]:
     transport: Transport = request.param
     folder = tmp_path_factory.mktemp(transport)
-    running = RunningApp(folder, f"http://127.0.0.1:{(port := free_port())}")
+    port, metrics_port = free_port(), free_port()
+    running = RunningApp(
+        folder, f"http://127.0.0.1:{port}", f"http://127.0.0.1:{metrics_port}/metrics"
+    )
     running.behave()
-    command = [sys.executable, Path(__file__).with_name("fake_app.py"), folder, str(port)]
+    command = [sys.executable, Path(__file__).with_name("fake_app.py"), folder]
+    command += [str(port), str(metrics_port)]
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(
             [*command, json.dumps(SETTINGS)],
@@ -113,6 +120,38 @@ def app(
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def exported(text: str) -> dict[str, list[dict[str, str]]]:
+    """The labels of every series, by the name of its metric as Prometheus knows it."""
+    series: dict[str, list[dict[str, str]]] = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            name = sample.name.removesuffix("_bucket")
+            series.setdefault(name, []).append(sample.labels)
+    return series
+
+
+async def test_prometheus_finds_every_metric_of_the_catalogue(app: RunningApp) -> None:
+    app.behave(tagger={"error": "no"})
+    async with app.client() as client:
+        assert (await app.ask(client)).json()["degraded"] == ["tagger"]
+        series: dict[str, list[dict[str, str]]] = {}
+        until = time.monotonic() + 40  # Ray hands metrics over every few seconds
+        while time.monotonic() < until and {m.exported for m in METRICS} - set(series):
+            series = exported((await client.get(app.metrics_url)).text)
+            await asyncio.sleep(1)
+        await asyncio.sleep(20)  # a gauge that was set once would be gone by now
+        again = exported((await client.get(app.metrics_url)).text)
+    assert {metric.exported for metric in METRICS} - set(series) == set()
+    for metric in METRICS:
+        for labels in series[metric.exported]:
+            assert {"deployment", "replica", "application", *metric.labels} <= set(labels)
+    models = {labels["deployment"] for labels in series["ray_admirer_model_seconds"]}
+    assert models == {"captioner", "tagger", "retriever"}
+    assert {m.exported for m in METRICS if m.kind == "gauge"} <= set(again)
+    stages = {labels["stage"] for labels in series["ray_admirer_stage_seconds"]}
+    assert stages == {"captioner", "tagger", "retriever", "assembler", "answerer"}
 
 
 async def test_a_question_passes_all_five_stages(app: RunningApp) -> None:

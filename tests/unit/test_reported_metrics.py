@@ -1,0 +1,113 @@
+import asyncio
+import re
+from dataclasses import replace
+
+import pytest
+from fastapi.testclient import TestClient
+from unit.fake_meters import FakeMeters
+from unit.fake_stages import FakeStages, failing
+from unit.test_api import PHOTO, QUESTION, bundle, stages  # noqa: F401 - fixtures
+
+from deployments.batching import Batcher, reporting_to
+from deployments.errors import AnswererFailed, BadImage, StageFailed
+from deployments.metrics import (
+    ANSWER_CHARACTERS,
+    BATCH_ITEMS,
+    BUNDLE_INFO,
+    DEGRADED_ANSWERS,
+    METRICS,
+    MODEL_ERRORS,
+    MODEL_SECONDS,
+    PHOTO_BYTES,
+    PHOTO_PIXELS,
+    QUEUE_SECONDS,
+    REQUEST_SECONDS,
+    REQUESTS,
+)
+from models.bundle import Bundle
+from serve.api import create_api
+from serve.settings import AppSettings
+
+
+@pytest.fixture
+def meters() -> FakeMeters:
+    return FakeMeters()
+
+
+@pytest.fixture
+def client(stages: FakeStages, bundle: Bundle, meters: FakeMeters) -> TestClient:  # noqa: F811
+    pipeline = replace(stages.pipeline(), meters=meters)
+    return TestClient(create_api(pipeline, AppSettings(), bundle, meters=meters))
+
+
+def ask(client: TestClient) -> int:
+    sent = client.post("/v1/answers", files={"image": PHOTO}, data={"question": QUESTION})
+    return sent.status_code
+
+
+def test_names_have_units_and_every_histogram_has_buckets_in_order() -> None:
+    assert len({metric.name for metric in METRICS}) == len(METRICS)
+    for metric in METRICS:
+        assert metric.name.startswith("admirer_")
+        assert metric.help.endswith(".")
+        assert not re.search(r"_(ms|kb|total|count|sum|bucket)$", metric.name)
+        assert bool(metric.buckets) == (metric.kind == "histogram")
+        assert all(bucket > 0 for bucket in metric.buckets)  # Ray refuses others
+        assert list(metric.buckets) == sorted(set(metric.buckets))
+    assert REQUESTS.exported == "ray_admirer_requests_total"
+    assert REQUEST_SECONDS.exported == "ray_admirer_request_seconds"
+
+
+def test_an_answer_is_reported_by_route(client: TestClient, meters: FakeMeters) -> None:
+    assert ask(client) == 200
+    assert meters.of(REQUESTS) == [(1, {"route": "/v1/answers", "code": "ok"})]
+    [(seconds, labels)] = meters.of(REQUEST_SECONDS)
+    assert 0 < seconds < 60
+    assert labels == {"route": "/v1/answers"}
+    assert meters.of(PHOTO_BYTES) == [(len(PHOTO), {})]
+    assert meters.of(PHOTO_PIXELS) == [(64 * 48, {})]
+    assert meters.of(ANSWER_CHARACTERS) == [(len("two"), {})]
+    assert meters.of(BUNDLE_INFO) == [(1, {"bundle": "test@7"})]
+
+
+def test_a_failure_is_reported_by_its_code(
+    client: TestClient,
+    stages: FakeStages,  # noqa: F811
+    meters: FakeMeters,
+) -> None:
+    stages.instead["answerer"] = failing(AnswererFailed("No."))
+    assert ask(client) == 502
+    client.post("/v1/answers", files={"image": b""}, data={"question": QUESTION})
+    stages.instead["captioner"] = failing(ZeroDivisionError())
+    assert ask(client) == 500
+    codes = [labels["code"] for _, labels in meters.of(REQUESTS)]
+    assert codes == ["answerer_failed", "bad_image", "internal_error"]
+
+
+def test_no_label_comes_from_a_caller(client: TestClient, meters: FakeMeters) -> None:
+    client.get("/v1/made-up-by-a-caller")
+    client.request("BREW", "/v1/answers")
+    routes = {(labels["route"], labels["code"]) for _, labels in meters.of(REQUESTS)}
+    assert routes == {("other", "not_found"), ("/v1/answers", "method_not_allowed")}
+
+
+def test_what_an_answer_did_without_is_reported(
+    client: TestClient,
+    stages: FakeStages,  # noqa: F811
+    meters: FakeMeters,
+) -> None:
+    stages.instead["tagger"] = failing(StageFailed("No."))
+    assert ask(client) == 200
+    assert meters.of(DEGRADED_ANSWERS) == [(1, {"stage": "tagger"})]
+
+
+async def test_every_run_of_a_model_is_reported(meters: FakeMeters) -> None:
+    def run(items: object) -> list[int | BadImage]:
+        return [item if item else BadImage("No.") for item in items]  # type: ignore[attr-defined]
+
+    batcher = Batcher(run, max_size=8, max_waiting=8, observe=reporting_to(meters))
+    await asyncio.gather(*(batcher.submit(n, 5) for n in (0, 1, 2)), return_exceptions=True)
+    runs = [int(items) for items, _ in meters.of(BATCH_ITEMS)]
+    assert sum(runs) == len(meters.of(QUEUE_SECONDS)) == 3
+    assert len(meters.of(MODEL_SECONDS)) == len(runs)
+    assert sum(failed for failed, _ in meters.of(MODEL_ERRORS)) == 1
