@@ -44,22 +44,22 @@ DECAY_FROM = 0.5
 LOOK_WEIGHT = 0.5
 ONE_SCENE_UNTIL, CLEAN_UNTIL = 0.15, 0.5
 """Shares of the run: by then few-shot prompts begin; blemishes begin."""
-ONE_SCENE_SHARE = 0.2
+ONE_SCENE_SHARE = 0.3
 """Of the batches after that."""
-RECALLED_SHARE = 0.1
-"""Of the batches in which one scene is asked about."""
+RECALLED_SHARE = 0.4
+"""Of those: who owns what, without a scene."""
 QUESTIONS_A_SCENE = 13
-HARD_KINDS = ("side", "beside", "shirt_colour", "who_wears", "count_wearing")
+HARD_KINDS = (*3 * ("side", "beside"), "shirt_colour", "who_wears", "count_wearing")
 ONE_SCENE_KINDS = (*KINDS, *HARD_KINDS)
-FEW_SHOT_KINDS = (*ONE_SCENE_KINDS, *2 * ("owner", "room"))
+FEW_SHOT_KINDS = (*ONE_SCENE_KINDS, *4 * ("owner", "room"))
 """What is learnt slowly is asked more often."""
 BLEMISHES = Blemishes(wrong=0.06, absent=0.02)
-SHOTS = (4, 4, 4, 4, 4, 4, 3, 2, 1, 0)
+SHOTS = (4, 4, 4, 3, 2, 1, 1, 0)
 TOKENS_A_STEP = 4096
 PROMPTS_AT_ONCE = 48
 """Few-shot prompts that are drawn together and sorted into batches of like length."""
 POOL_SCENES = 12000
-REPORT_EVERY_S = 300.0
+REPORT_EVERY_S = 600.0
 SEED = 20240607
 
 

@@ -193,6 +193,10 @@ def few_shot(
     return told
 
 
+EXAMPLE_WEIGHT = 0.3
+"""Of an example's answer in the loss: the own answer is the one that is wanted."""
+
+
 def _as_this_household_tells(turns: list[Turn], rng: Random) -> list[Turn]:
     """Owners from a random table; what nothing before tells is `unknown` at the end of the prompt.
 
@@ -209,10 +213,11 @@ def _as_this_household_tells(turns: list[Turn], rng: Random) -> list[Turn]:
         elif question.kind == "room":
             key, truth = "room", question.answer
         else:
-            told.append(turn)
+            told.append(turn if own else replace(turn, weight=EXAMPLE_WEIGHT))
             continue
         answer = known.get(key, UNKNOWN) if own else truth
-        weight = 1.0 if own or (key in known and key != "room") else 0.0
+        recalled = EXAMPLE_WEIGHT if key in known and key != "room" else 0.0
+        weight = 1.0 if own else recalled
         known[key] = truth
         told.append(replace(turn, question=replace(question, answer=answer), weight=weight))
     return told
