@@ -32,7 +32,7 @@ setup: $(SERVE) ## Make the environment that serves, without starting anything.
 # --- Check it ---------------------------------------------------------------
 
 .PHONY: test
-test: lint types contracts test-unit test-integration ## Lint, types, import contracts, all tests.
+test: lint types contracts test-unit test-chart test-integration ## Lint, types, import contracts, all tests.
 
 .PHONY: lint
 lint: $(DEV) ## Check style and formatting.
@@ -63,6 +63,85 @@ test-integration: $(DEV) $(SERVE) ## Tests with models and a local Ray.
 .PHONY: docs
 docs: $(DEV) ## Write what is generated in README again.
 	@$(PY) -m serve.settings_table
+
+.PHONY: chart-docs
+chart-docs: $(DEV) chart-tools ## Write the chart's values schema and README again.
+	@$(PY) -m serve.chart_values
+	@.tools/bin/helm-docs --chart-search-root charts
+
+.PHONY: test-chart
+test-chart: $(DEV) chart-tools ## Lint, unit tests and renders of the chart (no cluster).
+	@PATH="$(CURDIR)/.tools/bin:$$PATH" $(PY) -m pytest tests/chart
+
+.PHONY: test-cluster
+test-cluster: $(DEV) chart-tools ## Install, load, upgrade and uninstall on the cluster that KUBECONFIG names.
+	@PATH="$(CURDIR)/.tools/bin:$$PATH" $(PY) -m pytest --log-cli-level=INFO tests/cluster
+
+# --- Image ------------------------------------------------------------------
+
+IMAGE ?= admirer:dev
+TARGET ?= cpu
+BASE ?=
+# For the builder itself: IMAGE_FLAGS="--isolation chroot" where buildah has no namespaces of its own.
+IMAGE_FLAGS ?=
+VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+
+.PHONY: image
+image: ## Build IMAGE with docker, podman or buildah; TARGET=gpu for CUDA, BASE for another base.
+	@# A docker client answers without a daemon, but cannot build.
+	@if docker version >/dev/null 2>&1; then build="docker build"; \
+	elif podman info >/dev/null 2>&1; then build="podman build"; \
+	elif buildah info >/dev/null 2>&1; then build="buildah build --layers"; \
+	else echo "make image needs docker (with its daemon), podman or buildah" >&2; exit 1; fi; \
+	echo "Building $(IMAGE), target $(TARGET), with $${build%% *}"; \
+	DOCKER_BUILDKIT=1 $$build $(IMAGE_FLAGS) --target $(TARGET) --tag $(IMAGE) $(if $(BASE),--build-arg BASE=$(BASE)) \
+		--build-arg VERSION=$(VERSION) \
+		--build-arg REVISION=$$(git rev-parse HEAD 2>/dev/null || echo unknown) \
+		--build-arg CREATED=$$(git show -s --format=%cI 2>/dev/null || date -u +%FT%TZ) .
+
+# --- Tools of the chart ------------------------------------------------------
+
+# Go's own client fetches and checks them; a program of the same version on PATH is used instead.
+CHART_TOOLS := $(addprefix .tools/bin/.,helm-3.22.0 helm-unittest-1.1.2 kubeconform-0.7.0 helm-docs-1.14.2)
+
+.PHONY: chart-tools
+chart-tools: $(CHART_TOOLS) ## Install helm, helm-unittest, kubeconform and helm-docs into .tools/bin.
+
+# Built where the module lies, because `go install` refuses modules that replace requirements.
+# $(1) program, $(2) version, $(3) module, $(4) what the linker sets, $(5) how the program tells its version.
+define chart-tool
+	@mkdir -p .tools/bin && rm -f .tools/bin/$(1) .tools/bin/.$(1)-[0-9]*
+	@found=$$(command -v $(1) || true); if [ -n "$$found" ] && $(1) $(5) 2>/dev/null | grep -qE '(^|[^0-9.])$(subst .,\.,$(2))([^0-9.]|$$)'; then \
+		echo "Using $$found ($(2))"; ln -s "$$found" .tools/bin/$(1); \
+	elif ! command -v go >/dev/null && [ -n "$$found" ]; then \
+		echo "Using $$found: not known to be $(2), but there is no Go to build that"; ln -s "$$found" .tools/bin/$(1); \
+	elif ! command -v go >/dev/null; then \
+		echo "$(1) $(2) is neither on PATH nor can it be built: install it, or Go 1.24 or newer" >&2; exit 1; \
+	else \
+		echo "Building $(1) $(2) into .tools/bin"; \
+		go mod download $(3)@v$(2); \
+		CGO_ENABLED=0 GOFLAGS=-buildvcs=false go -C "$$(go list -m -f '{{.Dir}}' $(3)@v$(2))" \
+			build -trimpath -ldflags '-s -w $(4)' -o "$(CURDIR)/.tools/bin/$(1)" ./cmd/$(1); \
+	fi
+	@touch $@
+endef
+
+# Without a cluster, helm takes the Kubernetes that its own release build is told; here as there.
+KUBERNETES := k8sVersionMajor=1 k8sVersionMinor=37
+HELM_FLAGS = helm.sh/helm/v3/internal/version.version=v3$* \
+	$(foreach package,chartutil lint/rules,$(addprefix helm.sh/helm/v3/pkg/$(package).,$(KUBERNETES)))
+.tools/bin/.helm-3%:
+	$(call chart-tool,helm,3$*,helm.sh/helm/v3,$(addprefix -X ,$(HELM_FLAGS)),version --short)
+
+# It does not tell its version, so one on PATH is used only where there is no Go.
+.tools/bin/.helm-unittest-%:
+	$(call chart-tool,helm-unittest,$*,github.com/helm-unittest/helm-unittest,-X github.com/helm-unittest/helm-unittest/internal/build.version=$*,--version)
+
+.tools/bin/.kubeconform-%:
+	$(call chart-tool,kubeconform,$*,github.com/yannh/kubeconform,-X main.version=v$*,-v)
+
+.tools/bin/.helm-docs-%:
+	$(call chart-tool,helm-docs,$*,github.com/norwoodj/helm-docs,-X main.version=$*,--version)
 
 # --- Models -----------------------------------------------------------------
 

@@ -1,0 +1,142 @@
+"""A pod that asks questions, and what it found out."""
+
+import json
+import logging
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cluster.commands import CommandError, kubectl
+
+LOG = logging.getLogger(__name__)
+
+LONGEST_S = 600
+"""Of one load, whatever the test does meanwhile."""
+
+
+@dataclass
+class Load:
+    """Questions that were asked while something else happened."""
+
+    asked: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def unanswered(self) -> list[dict[str, Any]]:
+        return [each for each in self.asked if each["statuses"][-1] != 200]
+
+    @property
+    def summary(self) -> str:
+        """Return figures for a person: how many, how slow, what was retried."""
+        attempts = Counter(status for each in self.asked for status in each["statuses"])
+        slowest = max((each["seconds"] for each in self.asked), default=0)
+        return (
+            f"{len(self.asked)} questions, {len(self.unanswered)} unanswered, attempts by status"
+            f" {dict(attempts)}, slowest {slowest:.1f} s"
+        )
+
+
+@dataclass(frozen=True)
+class Asker:
+    """The pod, in a namespace of its own: policies of the release must let callers in."""
+
+    namespace: str
+    image: str
+
+    def start(self) -> None:
+        """Start the pod and wait until it runs."""
+        script = (Path(__file__).parent / "questions.py").read_text()
+        labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+        for manifest in (
+            {
+                "apiVersion": "v1",
+                "kind": "Namespace",
+                "metadata": {"name": self.namespace, "labels": labels},
+            },
+            {
+                "apiVersion": "v1",
+                "kind": "ConfigMap",
+                "metadata": {"name": "questions", "namespace": self.namespace},
+                "data": {"questions.py": script},
+            },
+            self._pod(),
+        ):
+            kubectl("create", "--filename=-", stdin=json.dumps(manifest))
+        kubectl(
+            *("--namespace", self.namespace, "wait", "pod/asker", "--for=condition=Ready"),
+            "--timeout=120s",
+            timeout_s=130,
+        )
+
+    def _pod(self) -> dict[str, Any]:
+        container = {
+            "name": "asker",
+            "image": self.image,
+            "imagePullPolicy": "IfNotPresent",
+            "command": ["sleep", "infinity"],
+            "resources": {
+                "requests": {"cpu": "10m", "memory": "64Mi"},
+                "limits": {"memory": "256Mi"},
+            },
+            "securityContext": {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            },
+            "volumeMounts": [{"name": "script", "mountPath": "/script"}],
+        }
+        return {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": "asker", "namespace": self.namespace},
+            "spec": {
+                "terminationGracePeriodSeconds": 1,
+                "automountServiceAccountToken": False,
+                "securityContext": {
+                    "runAsNonRoot": True,
+                    "runAsUser": 1000,
+                    "seccompProfile": {"type": "RuntimeDefault"},
+                },
+                "containers": [container],
+                "volumes": [{"name": "script", "configMap": {"name": "questions"}}],
+            },
+        }
+
+    def ask(self, url: str, *, retry_for_s: float = 0) -> dict[str, Any]:
+        """Return what became of one question."""
+        with self.asking(url, callers=1, retry_for_s=retry_for_s) as load:
+            pass
+        return load.asked[0]
+
+    @contextmanager
+    def asking(self, url: str, *, callers: int, retry_for_s: float = 0) -> Iterator[Load]:
+        """Ask while the block runs; every question begun is waited for, and then in the load."""
+        command = ["kubectl", "--namespace", self.namespace, "exec", "--stdin", "asker", "--"]
+        command += ["python", "/script/questions.py", url, str(LONGEST_S), str(callers)]
+        load = Load()
+        with subprocess.Popen(
+            [*command, str(retry_for_s)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as process:
+            time.sleep(2)  # so that questions are under way when the block begins
+            try:
+                yield load
+                printed, _ = process.communicate(timeout=300)
+                load.asked = json.loads(printed)
+                LOG.info(load.summary)
+            finally:
+                process.kill()
+
+    def reaches(self, host: str, port: int) -> bool:
+        """Return whether a connection can be made."""
+        words = f"import socket; socket.create_connection(({host!r}, {port}), 3)"
+        try:
+            kubectl("--namespace", self.namespace, "exec", "asker", "--", "python", "-c", words)
+        except CommandError as error:
+            if "TimeoutError" in str(error) or "refused" in str(error):
+                return False
+            raise
+        return True
