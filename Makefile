@@ -14,7 +14,7 @@ CONFIG := serve/config/$(if $(filter gpu,$(SET)),demo-gpu,demo).yaml
 SERVE := .venv/.installed-$(SET)
 DEV := .venv-dev/.installed
 PY := .venv-dev/bin/python
-SOURCES := bank benchmarks deployments evaluation models serve training
+SOURCES := bank benchmarks dashboards deployments evaluation models serve training
 
 .PHONY: help
 help: ## Show this list.
@@ -32,7 +32,7 @@ setup: $(SERVE) ## Make the environment that serves, without starting anything.
 # --- Check it ---------------------------------------------------------------
 
 .PHONY: test
-test: lint types contracts test-unit test-chart test-integration ## Lint, types, import contracts, all tests.
+test: lint types contracts test-unit test-chart test-alerts test-integration ## Lint, types, import contracts, all tests.
 
 .PHONY: lint
 lint: $(DEV) ## Check style and formatting.
@@ -56,13 +56,32 @@ contracts: $(DEV) ## Check who imports whom.
 test-unit: $(DEV) ## Tests without Ray and without weights (seconds).
 	@$(PY) -m pytest tests/unit
 
+.PHONY: test-alerts
+test-alerts: $(DEV) ## Tests of the alert and recording rules with promtool.
+	@$(MAKE) --silent prometheus || true # the tests skip, or fail where ADMIRER_REQUIRE_PROMETHEUS=1
+	@$(PY) -m pytest tests/alerts
+
 .PHONY: test-integration
 test-integration: $(DEV) $(SERVE) ## Tests with models and a local Ray.
+	@$(MAKE) --silent prometheus || true
 	@$(PY) -m pytest tests/integration
 
 .PHONY: docs
 docs: $(DEV) ## Write what is generated in README again.
 	@$(PY) -m serve.settings_table
+
+.PHONY: dashboards
+dashboards: $(DEV) ## Write Grafana pages, Prometheus rules and the catalogue of metrics again.
+	@$(PY) -m dashboards
+
+PROMETHEUS ?=
+MINUTES ?= 15
+
+.PHONY: dashboards-preview
+dashboards-preview: $(DEV) ## Draw the pages into docs/pictures from PROMETHEUS=<its address>.
+	@test -n "$(PROMETHEUS)" || { echo "Which one? PROMETHEUS=http://127.0.0.1:9090" >&2; exit 1; }
+	@$(PY) -m dashboards.preview --prometheus $(PROMETHEUS) --minutes $(MINUTES) --out docs/pictures \
+		--stages captioner answerer
 
 .PHONY: chart-docs
 chart-docs: $(DEV) chart-tools ## Write the chart's values schema and README again.
@@ -142,6 +161,33 @@ HELM_FLAGS = helm.sh/helm/v3/internal/version.version=v3$* \
 
 .tools/bin/.helm-docs-%:
 	$(call chart-tool,helm-docs,$*,github.com/norwoodj/helm-docs,-X main.version=$*,--version)
+
+# --- Prometheus -------------------------------------------------------------
+
+# Both programs of PATH where they are new enough, else Debian's, which unpack without root.
+PROMETHEUS_AT_LEAST := 2.42
+
+.PHONY: prometheus
+prometheus: .tools/prometheus/promtool ## Put prometheus and promtool into .tools/prometheus.
+
+.tools/prometheus/promtool:
+	@rm -rf $(@D) && mkdir -p $(@D)
+	@new_enough() { command -v prometheus && command -v promtool && \
+		prometheus --version 2>&1 | sed -n '1s/.*version \([0-9.]*\).*/\1/p' | \
+		xargs printf '$(PROMETHEUS_AT_LEAST)\n%s\n' | sort --version-sort --check=quiet; }; \
+	download() { cd $(@D) && apt-get -qq -o APT::Sandbox::User=root download prometheus; }; \
+	if new_enough >/dev/null; then \
+		echo "Using $$(command -v prometheus)"; \
+		ln -s "$$(command -v prometheus)" "$$(command -v promtool)" $(@D); \
+	elif command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null && \
+		{ (download) 2>/dev/null || { apt-get -qq update && (download); } 2>/dev/null; }; then \
+		echo "Unpacking Debian's prometheus into $(@D)"; \
+		dpkg-deb --extract $(@D)/*.deb $(@D)/package; \
+		mv $(@D)/package/usr/bin/prometheus $(@D)/package/usr/bin/promtool $(@D); \
+		rm -r $(@D)/*.deb $(@D)/package; \
+	else \
+		echo "no prometheus: neither $(PROMETHEUS_AT_LEAST) or newer on PATH, nor Debian's package" >&2; exit 1; \
+	fi
 
 # --- Models -----------------------------------------------------------------
 
