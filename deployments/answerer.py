@@ -3,119 +3,18 @@
 The bundle says which model: one that runs in this replica, or one behind the OpenAI API.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable
 
-from deployments.batching import Batcher, reporting_to
 from deployments.errors import AnswererFailed, DeadlineExceeded
-from deployments.health import ModelHealth
-from deployments.messages import Answer, Call, Message, Prompt
-from deployments.metrics import COMPLETION_TOKENS, NO_METERS, PROMPT_TOKENS, Meters
+from deployments.language_models import LanguageModel, LocalModel, RemoteModel, reported
+from deployments.messages import Answer, Call, Prompt
+from deployments.metrics import LLM_RETRIES, NO_METERS, Meters
 from deployments.settings import AnswererSettings
+from deployments.tracing import NO_TRACER, Tracer, current
 from models.bundle import Bundle, OpenAiPart
-from models.chat import ChatModel, Completion, Turn, load
+from models.chat import load
 from models.chat.errors import ChatError, ChatTimeout
 from models.chat.openai import OpenAIChat
-
-
-class LanguageModel(Protocol):
-    """Whatever completes a chat."""
-
-    async def complete(self, messages: Sequence[Message], timeout_s: float) -> Answer:
-        """Return what the model says next."""
-        ...
-
-    def check_health(self) -> None:
-        """Raise where this replica must be replaced."""
-        ...
-
-
-class LocalModel:
-    """A chat model in this process, on several chats at a time."""
-
-    def __init__(
-        self,
-        model: ChatModel,
-        name: str,
-        settings: AnswererSettings,
-        meters: Meters = NO_METERS,
-    ) -> None:
-        self._model = model
-        self._name = name
-        self._max_new_tokens = settings.max_new_tokens
-        self._health = ModelHealth()
-        self._batcher: Batcher[Sequence[Message], Completion] = Batcher(
-            self._health.watch(self._complete),
-            max_size=settings.batch.max_size,
-            max_waiting=settings.batch.max_waiting,
-            observe=reporting_to(meters),
-        )
-        self._complete([[Message("user", "Warm up.")]])
-
-    async def complete(self, messages: Sequence[Message], timeout_s: float) -> Answer:
-        """Return what the model says next, greedily.
-
-        Raises:
-            AnswererFailed: The chat is longer than the model's context.
-        """
-        try:
-            completion = await self._batcher.submit(messages, timeout_s)
-        except ValueError:
-            raise AnswererFailed("The prompt is too long for the language model.") from None
-        return _answer(completion, self._name)
-
-    def check_health(self) -> None:
-        """Return while the model can run."""
-        self._health.check()
-
-    def _complete(self, chats: Sequence[Sequence[Message]]) -> list[Completion]:
-        return self._model.complete(
-            [_turns(chat) for chat in chats], max_new_tokens=self._max_new_tokens
-        )
-
-
-class RemoteModel:
-    """A language model behind the OpenAI API; it has its own queue."""
-
-    def __init__(self, chat: OpenAIChat) -> None:
-        self._chat = chat
-
-    async def complete(self, messages: Sequence[Message], timeout_s: float) -> Answer:
-        """Return what the model says next.
-
-        Raises:
-            DeadlineExceeded: It did not answer in time.
-            AnswererFailed: It refused, failed or could not be reached.
-        """
-        try:
-            completion = await self._chat.complete(_turns(messages), timeout_s)
-        except ChatTimeout as error:
-            raise DeadlineExceeded(_sentence(error)) from None
-        except ChatError as error:
-            raise AnswererFailed(_sentence(error)) from None
-        return _answer(completion, self._chat.model)
-
-    def check_health(self) -> None:
-        """Return: replacing this replica would not mend a server elsewhere."""
-
-
-def _turns(messages: Sequence[Message]) -> list[Turn]:
-    return [{"role": message.role, "content": message.content} for message in messages]
-
-
-def _answer(completion: Completion, model: str) -> Answer:
-    return Answer(
-        text=completion.text,
-        model=model,
-        prompt_tokens=completion.prompt_tokens,
-        completion_tokens=completion.completion_tokens,
-    )
-
-
-def _sentence(error: ChatError) -> str:
-    text = str(error)
-    return f"{text[:1].upper()}{text[1:]}."
-
 
 LoadAnswerer = Callable[[str, AnswererSettings, Meters], LanguageModel]
 """Takes the bundle's place, the stage's settings and where to report."""
@@ -133,15 +32,17 @@ def load_answerer(bundle: str, settings: AnswererSettings, meters: Meters) -> La
         name = found.revisions()["answerer"]
         return LocalModel(load(found.folder(part), settings.engine), name, settings, meters)
     server = settings.openai
+    model = server.model or part.openai.model
     return RemoteModel(
         OpenAIChat(
             base_url=server.base_url,
             api_key=None if server.api_key is None else server.api_key.get_secret_value(),
-            model=server.model or part.openai.model,
+            model=model,
             timeout_s=server.timeout_s,
             max_retries=server.max_retries,
             temperature=settings.temperature,
             max_new_tokens=settings.max_new_tokens,
+            on_retry=lambda number: _report_retry(number, model, meters),
         )
     )
 
@@ -155,9 +56,11 @@ class Answerer:
         bundle: str,
         load: LoadAnswerer = load_answerer,
         meters: Meters = NO_METERS,
+        tracer: Tracer = NO_TRACER,
     ) -> None:
-        self._meters = meters
+        self._meters, self._tracer = meters, tracer
         self._model = load(bundle, settings, meters)
+        self._price = settings.prices.get(self._model.name)
 
     async def answer(self, prompt: Prompt, call: Call) -> Answer:
         """Return what the language model says to the prompt.
@@ -167,11 +70,33 @@ class Answerer:
             Overloaded: Too many prompts wait.
             DeadlineExceeded: The call's time has passed.
         """
-        answer = await self._model.complete(prompt.messages, call.timeout_s)
-        self._meters.record(PROMPT_TOKENS, answer.prompt_tokens)
-        self._meters.record(COMPLETION_TOKENS, answer.completion_tokens)
-        return answer
+        name = self._model.name
+        with self._tracer.join("answerer", call.trace):
+            try:
+                async with reported(name, self._price, self._meters) as done:
+                    completion = await self._model.complete(prompt.messages, call.timeout_s)
+                    done(completion)
+            except ChatTimeout as error:
+                raise DeadlineExceeded(_sentence(error)) from None
+            except ChatError as error:
+                raise AnswererFailed(_sentence(error)) from None
+        return Answer(
+            text=completion.text,
+            model=name,
+            prompt_tokens=completion.prompt_tokens,
+            completion_tokens=completion.completion_tokens,
+        )
 
     async def check_health(self) -> None:
         """Return while the model can run; Ray replaces the replica when this raises."""
         self._model.check_health()
+
+
+def _report_retry(number: int, model: str, meters: Meters) -> None:
+    meters.record(LLM_RETRIES, labels={"model": model})
+    current().set({"http.request.resend_count": number})
+
+
+def _sentence(error: ChatError) -> str:
+    text = str(error)
+    return f"{text[:1].upper()}{text[1:]}."

@@ -7,8 +7,9 @@ question and an example's (the 2024 app did so, and asked the model the wrong qu
 import math
 from collections.abc import Sequence
 
-from deployments.messages import Example, Message, Prompt
+from deployments.messages import Call, Example, Message, Prompt
 from deployments.settings import AssemblerSettings
+from deployments.tracing import NO_TRACER, Tracer
 
 
 def describe(caption: str, tags: Sequence[str], question: str) -> str:
@@ -94,16 +95,25 @@ def _completion(instruction: str, examples: Sequence[Example], own: str) -> tupl
 class Assembler:
     """The assembler stage: `assemble` behind a deployment of its own."""
 
-    def __init__(self, settings: AssemblerSettings) -> None:
-        self._settings = settings
+    def __init__(self, settings: AssemblerSettings, tracer: Tracer = NO_TRACER) -> None:
+        self._settings, self._tracer = settings, tracer
 
     async def assemble(
-        self, caption: str, tags: Sequence[str], question: str, examples: Sequence[Example]
+        self,
+        caption: str,
+        tags: Sequence[str],
+        question: str,
+        examples: Sequence[Example],
+        call: Call,
     ) -> Prompt:
-        """Return the prompt for one question; see the function `assemble`."""
-        return assemble(
-            self._settings, caption=caption, tags=tags, question=question, examples=examples
-        )
+        """Return the prompt for one question; see the function `assemble`.
+
+        It takes no time worth bounding, so the time of the call is not looked at.
+        """
+        with self._tracer.join("assembler", call.trace):
+            return assemble(
+                self._settings, caption=caption, tags=tags, question=question, examples=examples
+            )
 
     async def check_health(self) -> None:
         """Return: what computes nothing but text is well wherever it runs."""

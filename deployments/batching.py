@@ -10,11 +10,19 @@ import contextvars
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from deployments.errors import AdmirerError, DeadlineExceeded, ModelNotReady, Overloaded
-from deployments.metrics import BATCH_ITEMS, MODEL_ERRORS, MODEL_SECONDS, QUEUE_SECONDS, Meters
+from deployments.metrics import (
+    BATCH_ITEMS,
+    BATCH_MAX_ITEMS,
+    MODEL_ERRORS,
+    MODEL_SECONDS,
+    QUEUE_SECONDS,
+    Meters,
+)
+from deployments.tracing import Span, current
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
@@ -35,8 +43,9 @@ def _ignore(run: BatchRun) -> None:
     """Observe nothing."""
 
 
-def reporting_to(meters: Meters) -> Callable[[BatchRun], None]:
-    """Return what reports every run as metrics."""
+def reporting_to(meters: Meters, max_size: int) -> Callable[[BatchRun], None]:
+    """Return what reports every run as metrics, after the most items that one may have."""
+    meters.record(BATCH_MAX_ITEMS, max_size)
 
     def report(run: BatchRun) -> None:
         for waited_s in run.waited_s:
@@ -55,6 +64,9 @@ class _Waiting(Generic[Item, Value]):
     """Cancelled as soon as its caller has gone or is out of time."""
     since: float
     deadline: float
+    span: Span = field(default_factory=current)
+    came_s: float = field(default_factory=time.time)
+    """For the trace; uvloop's own clock has milliseconds only."""
 
     def settle(self, outcome: Value | BaseException) -> None:
         if self.outcome.done():
@@ -140,10 +152,11 @@ class Batcher(Generic[Item, Value]):
         batch: list[_Waiting[Item, Value]] = []
         try:
             while batch := self._take(loop.time()):
-                started = loop.time()
+                started, began_s = loop.time(), time.time()
                 outcomes, ran_s = await loop.run_in_executor(self._thread, self._timed, batch)
                 for waiting, outcome in zip(batch, outcomes, strict=True):
                     waiting.settle(outcome)
+                _trace(batch, began_s, ran_s)
                 self._observe(
                     BatchRun(
                         waited_s=tuple(started - waiting.since for waiting in batch),
@@ -195,3 +208,13 @@ class Batcher(Generic[Item, Value]):
         if len(outcomes) != len(items):
             return RuntimeError(f"The model gave {len(outcomes)} values for {len(items)} items.")
         return outcomes
+
+
+def _trace(batch: Sequence[_Waiting[Item, Value]], began_s: float, ran_s: float) -> None:
+    """Add the wait and the run to the trace of every item: a batch is the work of all of them.
+
+    Items of one caller count as one, that which waited longest.
+    """
+    for waiting in {id(each.span): each for each in reversed(batch)}.values():
+        waiting.span.add("queue", waiting.came_s, began_s)
+        waiting.span.add("model", began_s, began_s + ran_s, {"admirer.batch.items": len(batch)})

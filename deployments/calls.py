@@ -20,6 +20,7 @@ from deployments.errors import (
     Overloaded,
     StageFailed,
 )
+from deployments.logs import fields
 from deployments.messages import Call, Stage
 
 OUT_OF_TIME = "The time for this request has passed."
@@ -71,7 +72,12 @@ async def call_stage(stage: Stage, start: Callable[[Call], Response[Value]], cal
             ours = _translate(stage, error, call)
             if not isinstance(ours, _ReplicaGone):
                 raise ours from (None if ours is error else error)
-            logger.warning("The %s lost a replica during request %s.", stage, call.request_id)
+            logger.warning(
+                "The %s lost a replica during request %s.",
+                stage,
+                call.request_id,
+                extra=fields(request_id=call.request_id, stage=stage),
+            )
     raise ModelNotReady(f"The {stage} lost its replica while it worked on this request.")
 
 
@@ -104,8 +110,14 @@ def _translate(stage: Stage, error: Exception, call: Call) -> Exception:
     known = _translate_rays_own(stage, original)
     if known is not None:
         return known
-    logger.error("The %s failed on request %s.", stage, call.request_id, exc_info=error)
     failed = AnswererFailed if stage == "answerer" else StageFailed
+    logger.error(
+        "The %s failed on request %s.",
+        stage,
+        call.request_id,
+        exc_info=error,
+        extra=fields(request_id=call.request_id, stage=stage, code=failed.code),
+    )
     return failed(f"The {stage} failed.")
 
 

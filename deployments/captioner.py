@@ -12,7 +12,9 @@ from deployments.health import ModelHealth
 from deployments.messages import Call, Photo
 from deployments.metrics import NO_METERS, Meters
 from deployments.photos import decoded
+from deployments.recent import RecentPhotos
 from deployments.settings import CaptionerSettings
+from deployments.tracing import NO_TRACER, Tracer
 from models.bundle import Bundle
 from models.captioning import CaptionModel, load
 from models.photos import Rgb
@@ -45,15 +47,18 @@ class Captioner:
         bundle: str,
         load: LoadCaptioner = load_captioner,
         meters: Meters = NO_METERS,
+        tracer: Tracer = NO_TRACER,
     ) -> None:
+        self._tracer = tracer
         self._model = load(bundle, settings)
         self._health = ModelHealth()
         self._batcher: Batcher[Rgb, str] = Batcher(
             self._health.watch(self._caption),
             max_size=settings.batch.max_size,
             max_waiting=settings.batch.max_waiting,
-            observe=reporting_to(meters),
+            observe=reporting_to(meters, settings.batch.max_size),
         )
+        self._recent: RecentPhotos[str] = RecentPhotos(settings.cache_photos, meters)
         self._model.caption([np.zeros((48, 64, 3), np.uint8)])
 
     async def caption(self, photo: Photo, call: Call) -> str:
@@ -64,7 +69,12 @@ class Captioner:
             Overloaded: Too many photos wait.
             DeadlineExceeded: The call's time has passed.
         """
-        return await self._batcher.submit(await decoded(photo), call.timeout_s)
+
+        async def caption() -> str:
+            return await self._batcher.submit(await decoded(photo), call.timeout_s)
+
+        with self._tracer.join("captioner", call.trace):
+            return await self._recent.get(photo, caption)
 
     async def check_health(self) -> None:
         """Return while the model can run; Ray replaces the replica when this raises."""

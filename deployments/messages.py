@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, NewType
 
 from bank.examples import Example, Similarity
+from deployments.tracing import TraceContext
 from models.tagging import Tag
 
 __all__ = [
@@ -38,6 +39,8 @@ class Call:
 
     request_id: str
     timeout_s: float
+    trace: TraceContext | None = None
+    """The caller's place in the trace; None where nothing is traced, or in one process."""
 
 
 @dataclass(frozen=True, slots=True)

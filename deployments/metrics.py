@@ -12,6 +12,7 @@ from typing import Literal, Protocol
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0)
 _COUNTS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
+_CHARACTERS = (2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,11 @@ class Metric:
     help: str
     labels: tuple[str, ...] = ()
     buckets: tuple[float, ...] = ()
+
+    @property
+    def unit(self) -> str:
+        """The last word of the name: seconds, bytes, tokens, or what is counted."""
+        return self.name.rpartition("_")[2]
 
     @property
     def exported(self) -> str:
@@ -77,8 +83,15 @@ MODEL_SECONDS = Metric(
 BATCH_ITEMS = Metric(
     "histogram", "admirer_batch_items", "Items in one run of the model.", buckets=_COUNTS
 )
+BATCH_MAX_ITEMS = Metric("gauge", "admirer_batch_max_items", "Most items in one run of the model.")
 MODEL_ERRORS = Metric(
     "counter", "admirer_model_errors", "Items for which the model gave an error instead of a value."
+)
+CACHE_LOOKUPS = Metric(
+    "counter",
+    "admirer_cache_lookups",
+    "Photos that were looked up among the last ones of a replica: hit or miss.",
+    ("outcome",),
 )
 PHOTO_BYTES = Metric(
     "histogram",
@@ -92,11 +105,20 @@ PHOTO_PIXELS = Metric(
     "Width times height of photos as they were sent.",
     buckets=(1e4, 1e5, 3e5, 1e6, 3e6, 1e7, 4e7),
 )
+PHOTO_INTENSITY = Metric(
+    "histogram",
+    "admirer_photo_intensity_ratio",
+    "Mean brightness of photos, 0 black to 1 white; a change of its distribution is drift.",
+    buckets=(0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0),
+)
 ANSWER_CHARACTERS = Metric(
     "histogram",
     "admirer_answer_characters",
     "Length of answers; a change of its distribution is drift.",
-    buckets=(2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0),
+    buckets=_CHARACTERS,
+)
+QUESTION_CHARACTERS = Metric(
+    "histogram", "admirer_question_characters", "Length of questions.", buckets=_CHARACTERS
 )
 BEST_SIMILARITY = Metric(
     "histogram",
@@ -105,9 +127,53 @@ BEST_SIMILARITY = Metric(
     buckets=(0.2, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0),
 )
 BANK_EXAMPLES = Metric("gauge", "admirer_bank_examples", "Solved examples that a replica searches.")
-PROMPT_TOKENS = Metric("counter", "admirer_prompt_tokens", "Tokens that the language model read.")
-COMPLETION_TOKENS = Metric(
-    "counter", "admirer_completion_tokens", "Tokens that the language model wrote."
+LLM_REQUESTS = Metric(
+    "counter",
+    "admirer_llm_requests",
+    "Prompts by what became of them: ok, timeout, refused, empty, unavailable, too_long,"
+    " overloaded, cancelled or error.",
+    ("model", "outcome"),
+)
+LLM_SECONDS = Metric(
+    "histogram",
+    "admirer_llm_seconds",
+    "From a prompt to the end of the language model's answer, retries included.",
+    ("model",),
+    _SECONDS,
+)
+LLM_FIRST_TOKEN_SECONDS = Metric(
+    "histogram",
+    "admirer_llm_first_token_seconds",
+    "From the start of the model's work on a prompt to the first token of its answer.",
+    ("model",),
+    _SECONDS,
+)
+LLM_RETRIES = Metric(
+    "counter", "admirer_llm_retries", "Attempts after the first of a prompt.", ("model",)
+)
+LLM_PROMPT_TOKENS = Metric(
+    "counter", "admirer_llm_prompt_tokens", "Tokens that the language model read.", ("model",)
+)
+LLM_COMPLETION_TOKENS = Metric(
+    "counter", "admirer_llm_completion_tokens", "Tokens that the language model wrote.", ("model",)
+)
+LLM_COST_DOLLARS = Metric(
+    "counter",
+    "admirer_llm_cost_dollars",
+    "Tokens times the prices in the settings; nothing for a model without a price.",
+    ("model",),
+)
+FEEDBACK = Metric(
+    "counter",
+    "admirer_feedback",
+    "What people said of answers: helpful or unhelpful.",
+    ("verdict",),
+)
+STAGE_MAX_REPLICAS = Metric(
+    "gauge",
+    "admirer_stage_max_replicas",
+    "Most replicas that the settings let a stage have.",
+    ("stage",),
 )
 BUNDLE_INFO = Metric(
     "gauge", "admirer_bundle_info", "1 for the bundle that this app serves.", ("bundle",)
@@ -115,10 +181,13 @@ BUNDLE_INFO = Metric(
 BUILD_INFO = Metric("gauge", "admirer_build_info", "1 for the version of the app.", ("version",))
 
 METRICS = (
-    REQUESTS, REQUEST_SECONDS, STAGE_CALLS, STAGE_SECONDS, DEGRADED_ANSWERS,
-    QUEUE_SECONDS, MODEL_SECONDS, BATCH_ITEMS, MODEL_ERRORS,
-    PHOTO_BYTES, PHOTO_PIXELS, ANSWER_CHARACTERS, BEST_SIMILARITY, BANK_EXAMPLES,
-    PROMPT_TOKENS, COMPLETION_TOKENS, BUNDLE_INFO, BUILD_INFO,
+    REQUESTS, REQUEST_SECONDS, STAGE_CALLS, STAGE_SECONDS, STAGE_MAX_REPLICAS, DEGRADED_ANSWERS,
+    QUEUE_SECONDS, MODEL_SECONDS, BATCH_ITEMS, BATCH_MAX_ITEMS, MODEL_ERRORS, CACHE_LOOKUPS,
+    PHOTO_BYTES, PHOTO_PIXELS, PHOTO_INTENSITY, QUESTION_CHARACTERS,
+    BEST_SIMILARITY, BANK_EXAMPLES,
+    LLM_REQUESTS, LLM_SECONDS, LLM_FIRST_TOKEN_SECONDS, LLM_RETRIES,
+    LLM_PROMPT_TOKENS, LLM_COMPLETION_TOKENS, LLM_COST_DOLLARS,
+    ANSWER_CHARACTERS, FEEDBACK, BUNDLE_INFO, BUILD_INFO,
 )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ import asyncio
 
 from deployments.errors import BadImage
 from deployments.messages import Photo
+from deployments.tracing import current
 from models.photos import Rgb, decode_jpeg
 
 
@@ -17,6 +18,7 @@ async def decoded(photo: Photo) -> Rgb:
         BadImage: The bytes are not a whole JPEG.
     """
     try:
-        return await asyncio.to_thread(decode_jpeg, photo)
+        with current().child("decode"):
+            return await asyncio.to_thread(decode_jpeg, photo)
     except ValueError:
         raise BadImage("The photo is not a whole JPEG.", field="image") from None

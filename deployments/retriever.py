@@ -21,6 +21,7 @@ from deployments.messages import Call, Embeddings, Example, Photo
 from deployments.metrics import BANK_EXAMPLES, BEST_SIMILARITY, NO_METERS, Meters
 from deployments.photos import decoded
 from deployments.settings import RetrieverSettings
+from deployments.tracing import NO_TRACER, Tracer, current
 from models.bundle import Bundle
 from models.clip import ClipModel, load
 from models.photos import Rgb
@@ -58,8 +59,9 @@ class Retriever:
         bundle: str,
         load: LoadRetriever = load_retriever,
         meters: Meters = NO_METERS,
+        tracer: Tracer = NO_TRACER,
     ) -> None:
-        self._settings, self._meters = settings, meters
+        self._settings, self._meters, self._tracer = settings, meters, tracer
         loaded = load(bundle, settings)
         self._model, self._bank = loaded.model, loaded.bank
         self._health = ModelHealth()
@@ -67,7 +69,7 @@ class Retriever:
             self._health.watch(self._embed),
             max_size=settings.batch.max_size,
             max_waiting=settings.batch.max_waiting,
-            observe=reporting_to(meters),
+            observe=reporting_to(meters, settings.batch.max_size),
         )
         meters.record(BANK_EXAMPLES, len(self._bank))
         self._embed([np.zeros((48, 64, 3), np.uint8), "warm up"])
@@ -91,27 +93,8 @@ class Retriever:
             Overloaded: Too many photos and texts wait.
             DeadlineExceeded: The call's time has passed.
         """
-        if not len(self._bank):
-            return ()
-        rgb = None if photo is None else await decoded(photo)
-        similarity = self._settings.similarity
-        image_vector, text_vector = await asyncio.gather(
-            self._vector(None if similarity in {"question", "random"} else rgb, call),
-            self._vector(None if similarity in {"image", "random"} else question, call),
-        )
-        if similarity != "random" and image_vector is None and text_vector is None:
-            raise BadQuestion(f"Examples are found by {similarity} here, and it is missing.")
-        found = await asyncio.to_thread(
-            self._bank.search,
-            image_vector,
-            text_vector,
-            min(k, self._settings.max_examples),
-            similarity,
-            exclude=exclude,
-            photo=None if rgb is None else fingerprint(rgb),
-            question=question,
-            seed=self._settings.seed,
-        )
+        with self._tracer.join("retriever", call.trace):
+            found = await self._find(photo, question, k, call, exclude)
         if found:
             self._meters.record(BEST_SIMILARITY, found[0].similarity)
         return found
@@ -124,17 +107,49 @@ class Retriever:
             Overloaded: Too many photos and texts wait.
             DeadlineExceeded: The call's time has passed.
         """
-        arrays = [await decoded(photo) for photo in photos]
-        items: list[Rgb | str] = [*arrays, *texts]
-        vectors = await asyncio.gather(
-            *(self._batcher.submit(item, call.timeout_s) for item in items)
-        )
+        with self._tracer.join("retriever", call.trace):
+            arrays = [await decoded(photo) for photo in photos]
+            items: list[Rgb | str] = [*arrays, *texts]
+            vectors = await asyncio.gather(
+                *(self._batcher.submit(item, call.timeout_s) for item in items)
+            )
         plain = [tuple(cast("list[float]", vector.tolist())) for vector in vectors]
         return Embeddings(photos=tuple(plain[: len(photos)]), texts=tuple(plain[len(photos) :]))
 
     async def check_health(self) -> None:
         """Return while the model can run; Ray replaces the replica when this raises."""
         self._health.check()
+
+    async def _find(
+        self,
+        photo: Photo | None,
+        question: str | None,
+        k: int,
+        call: Call,
+        exclude: Collection[str],
+    ) -> tuple[Example, ...]:
+        if not len(self._bank):
+            return ()
+        rgb = None if photo is None else await decoded(photo)
+        similarity = self._settings.similarity
+        image_vector, text_vector = await asyncio.gather(
+            self._vector(None if similarity in {"question", "random"} else rgb, call),
+            self._vector(None if similarity in {"image", "random"} else question, call),
+        )
+        if similarity != "random" and image_vector is None and text_vector is None:
+            raise BadQuestion(f"Examples are found by {similarity} here, and it is missing.")
+        with current().child("search"):
+            return await asyncio.to_thread(
+                self._bank.search,
+                image_vector,
+                text_vector,
+                min(k, self._settings.max_examples),
+                similarity,
+                exclude=exclude,
+                photo=None if rgb is None else fingerprint(rgb),
+                question=question,
+                seed=self._settings.seed,
+            )
 
     async def _vector(self, item: Rgb | str | None, call: Call) -> Vector | None:
         return None if item is None else await self._batcher.submit(item, call.timeout_s)

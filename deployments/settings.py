@@ -90,6 +90,9 @@ class CaptionerSettings(Settings):
     scaling: Scaling = Scaling()
     engine: EngineSettings = EngineSettings()
     batch: BatchSettings = BatchSettings()
+    cache_photos: int = Field(
+        default=0, ge=0, description="Last photos whose caption a replica keeps; 0 keeps none."
+    )
     num_beams: int = Field(default=1, ge=1, le=16, description="1 is greedy search.")
     max_new_tokens: int = Field(default=110, ge=1, le=512, description="Longest caption in tokens.")
 
@@ -100,6 +103,9 @@ class TaggerSettings(Settings):
     scaling: Scaling = Scaling()
     engine: EngineSettings = EngineSettings()
     batch: BatchSettings = BatchSettings()
+    cache_photos: int = Field(
+        default=0, ge=0, description="Last photos whose tags a replica keeps; 0 keeps none."
+    )
     score_threshold: float | None = Field(
         default=None, ge=0, le=1, description="Unset takes the bundle's own."
     )
@@ -157,10 +163,26 @@ class OpenAISettings(Settings):
         default=None, description="Unset takes OPENAI_API_KEY from the environment."
     )
     model: str | None = Field(default=None, description="Unset takes the bundle's own.")
-    timeout_s: float = Field(default=20, gt=0, description="Of one attempt.")
+    timeout_s: float = Field(
+        default=20, gt=0, description="Of one attempt's first byte, and of each further piece."
+    )
     max_retries: int = Field(
         default=2, ge=0, le=10, description="Further attempts within the request's deadline."
     )
+
+
+class Price(Settings):
+    """What a language model costs."""
+
+    prompt_dollars_per_million: float = Field(ge=0, description="Of a million tokens read.")
+    completion_dollars_per_million: float = Field(ge=0, description="Of a million tokens written.")
+
+    def of(self, prompt_tokens: int, completion_tokens: int) -> float:
+        """Return the dollars that so many tokens cost."""
+        return (
+            prompt_tokens * self.prompt_dollars_per_million
+            + completion_tokens * self.completion_dollars_per_million
+        ) / 1e6
 
 
 class AnswererSettings(Settings):
@@ -172,3 +194,6 @@ class AnswererSettings(Settings):
     openai: OpenAISettings = OpenAISettings()
     max_new_tokens: int = Field(default=16, ge=1, le=4096, description="Longest answer in tokens.")
     temperature: float = Field(default=0, ge=0, le=2, description="Of an OpenAI-API model.")
+    prices: dict[str, Price] = Field(
+        default={}, description="By the name of the model; one that is not here costs nothing."
+    )

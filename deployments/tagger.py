@@ -13,7 +13,9 @@ from deployments.health import ModelHealth
 from deployments.messages import Call, Photo, Tag
 from deployments.metrics import NO_METERS, Meters
 from deployments.photos import decoded
+from deployments.recent import RecentPhotos
 from deployments.settings import TaggerSettings
+from deployments.tracing import NO_TRACER, Tracer
 from models.bundle import Bundle
 from models.photos import Rgb
 from models.tagging import TagModel, load
@@ -46,15 +48,18 @@ class Tagger:
         bundle: str,
         load: LoadTagger = load_tagger,
         meters: Meters = NO_METERS,
+        tracer: Tracer = NO_TRACER,
     ) -> None:
+        self._tracer = tracer
         self._model = load(bundle, settings)
         self._health = ModelHealth()
         self._batcher: Batcher[Rgb, tuple[Tag, ...]] = Batcher(
             self._health.watch(self._tag),
             max_size=settings.batch.max_size,
             max_waiting=settings.batch.max_waiting,
-            observe=reporting_to(meters),
+            observe=reporting_to(meters, settings.batch.max_size),
         )
+        self._recent: RecentPhotos[tuple[Tag, ...]] = RecentPhotos(settings.cache_photos, meters)
         self._model.tag([np.zeros((48, 64, 3), np.uint8)])
 
     async def tag(self, photo: Photo, call: Call) -> tuple[Tag, ...]:
@@ -65,7 +70,12 @@ class Tagger:
             Overloaded: Too many photos wait.
             DeadlineExceeded: The call's time has passed.
         """
-        return await self._batcher.submit(await decoded(photo), call.timeout_s)
+
+        async def tag() -> tuple[Tag, ...]:
+            return await self._batcher.submit(await decoded(photo), call.timeout_s)
+
+        with self._tracer.join("tagger", call.trace):
+            return await self._recent.get(photo, tag)
 
     async def check_health(self) -> None:
         """Return while the model can run; Ray replaces the replica when this raises."""

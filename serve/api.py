@@ -5,6 +5,7 @@ Routes take the bare request and read it themselves, because each takes JSON and
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine
 from importlib import metadata
 from typing import Any, TypeVar
@@ -12,17 +13,21 @@ from typing import Any, TypeVar
 from fastapi import FastAPI, Request, Response
 from pydantic import BaseModel
 
-from deployments.errors import BadRequest, ModelNotReady
+from deployments.errors import BadRequest, ModelNotReady, Overloaded
 from deployments.messages import Call, Example, Tag
 from deployments.metrics import (
     ANSWER_CHARACTERS,
     BUILD_INFO,
     BUNDLE_INFO,
+    FEEDBACK,
     NO_METERS,
     PHOTO_BYTES,
+    PHOTO_INTENSITY,
     PHOTO_PIXELS,
+    QUESTION_CHARACTERS,
     Meters,
 )
+from deployments.tracing import NO_TRACER, Tracer
 from models.bundle import Bundle
 from serve.images import PhotoReader, ReceivedPhoto
 from serve.middleware import BodyLimit, Requests
@@ -38,6 +43,8 @@ from serve.schemas import (
     EmbeddingsRequest,
     EmbeddingsResponse,
     ExampleBody,
+    FeedbackRequest,
+    FeedbackResponse,
     HealthResponse,
     MessageBody,
     ModelsResponse,
@@ -56,6 +63,8 @@ VERSION = metadata.version("admirer")
 _OVERHEAD_BYTES = 1024 * 1024
 """Of a body, for all that is not the photo."""
 
+logger = logging.getLogger("ray.serve")
+
 Body = TypeVar("Body", bound=BaseModel)
 Value = TypeVar("Value")
 
@@ -68,12 +77,14 @@ class Api:
     ) -> None:
         self._pipeline, self._meters = pipeline, meters
         self._limits = settings.limits
+        self._in_progress = 0
         self._n_shot = settings.n_shot
         self._revisions = bundle.revisions()
-        self._bundle = f"{bundle.name}@{bundle.version}"
+        self.bundle = f"{bundle.name}@{bundle.version}"
+        """Name and version, as answers and log lines give it."""
         self._photos = PhotoReader(settings.limits)
         self._remote = RemoteImages(settings.limits.image_url)
-        meters.record(BUNDLE_INFO, labels={"bundle": self._bundle})
+        meters.record(BUNDLE_INFO, labels={"bundle": self.bundle})
         meters.record(BUILD_INFO, labels={"version": VERSION})
 
     async def answer(self, request: Request, response: Response) -> AnswerResponse:
@@ -100,9 +111,13 @@ class Api:
         """Put photos and texts into one vector space."""
         return await self._serve(request, response, EmbeddingsRequest, self._embed)
 
+    async def feedback(self, request: Request, response: Response) -> FeedbackResponse:
+        """Say whether an answer was helpful."""
+        return await self._serve(request, response, FeedbackRequest, self._feedback)
+
     async def models(self) -> ModelsResponse:
         """Name the bundle and the revisions of its models."""
-        return ModelsResponse(bundle=self._bundle, revisions=self._revisions)
+        return ModelsResponse(bundle=self.bundle, revisions=self._revisions)
 
     async def live(self) -> HealthResponse:
         """Say that this process runs."""
@@ -122,14 +137,27 @@ class Api:
         kind: type[Body],
         work: Callable[[Body, Visit], Coroutine[Any, Any, Value]],
     ) -> Value:
-        return await serve_visit(request, response, kind, work, self._limits.timeout_s)
+        if self._in_progress >= self._limits.max_concurrent_requests:
+            # Queues further down fill one after the other, each with work that others wait for.
+            raise Overloaded("Too many requests are being answered; this one was not begun.")
+        self._in_progress += 1
+        try:
+            return await serve_visit(request, response, kind, work, self._limits.timeout_s)
+        finally:
+            self._in_progress -= 1
 
     async def _answer(self, body: AnswerRequest, visit: Visit) -> AnswerResponse:
         question = checked_text(body.question, self._limits)
+        self._meters.record(QUESTION_CHARACTERS, len(question))
         n_shot = self._count(body.n_shot, self._n_shot, "n_shot")
         photo = await self._photo(body, visit)
-        answered = await self._pipeline.ask(photo.jpeg, question, n_shot=n_shot, call=visit.call())
-        visit.timings_ms |= answered.timings_ms
+        answered = await self._pipeline.ask(
+            photo.jpeg,
+            question,
+            n_shot=n_shot,
+            call=visit.call(),
+            timings_ms=visit.timings_ms,
+        )
         self._meters.record(ANSWER_CHARACTERS, len(answered.answer.text))
         prompt = [MessageBody(role=m.role, content=m.content) for m in answered.prompt.messages]
         return AnswerResponse(
@@ -182,6 +210,13 @@ class Api:
             **self._about(visit),
         )
 
+    async def _feedback(self, body: FeedbackRequest, visit: Visit) -> FeedbackResponse:
+        del visit
+        verdict = "helpful" if body.helpful else "unhelpful"
+        self._meters.record(FEEDBACK, labels={"verdict": verdict})
+        logger.info("Answer %s was found %s.", body.id, verdict)
+        return FeedbackResponse(id=body.id)
+
     async def _photo(self, body: PhotoRequest | SearchRequest, visit: Visit) -> ReceivedPhoto:
         field, data = "image", body.image
         if data is None:
@@ -193,6 +228,7 @@ class Api:
         photo = await self._photos.read(data, field=field)
         self._meters.record(PHOTO_BYTES, len(data))
         self._meters.record(PHOTO_PIXELS, photo.width * photo.height)
+        self._meters.record(PHOTO_INTENSITY, photo.intensity)
         return photo
 
     def _count(self, asked: int | None, default: int, field: str) -> int:
@@ -203,7 +239,7 @@ class Api:
 
     def _about(self, visit: Visit) -> dict[str, Any]:
         """Return what every response says beside its content."""
-        return {"id": visit.id, "bundle": self._bundle, "timings_ms": visit.finish()}
+        return {"id": visit.id, "bundle": self.bundle, "timings_ms": visit.finish()}
 
 
 async def _all(reading: list[Coroutine[Any, Any, ReceivedPhoto]]) -> list[ReceivedPhoto]:
@@ -253,6 +289,7 @@ def create_api(
     bundle: Bundle | None = None,
     *,
     meters: Meters = NO_METERS,
+    tracer: Tracer = NO_TRACER,
     adds_request_id: bool = True,
 ) -> FastAPI:
     """Return the app.
@@ -262,6 +299,7 @@ def create_api(
         settings: Limits and defaults.
         bundle: What answers; read from where the settings say, if not given.
         meters: Where requests are reported.
+        tracer: Where traces of requests begin.
         adds_request_id: Whether X-Request-ID is put on responses; Ray Serve puts one on itself.
 
     Raises:
@@ -276,7 +314,9 @@ def create_api(
     )
     add_problem_handlers(app)
     app.add_middleware(BodyLimit, max_bytes=_max_body_bytes(settings.limits))
-    app.add_middleware(Requests, adds_header=adds_request_id, meters=meters)
+    app.add_middleware(
+        Requests, adds_header=adds_request_id, meters=meters, tracer=tracer, bundle=api.bundle
+    )
     _add_routes(app, api)
     return app
 
@@ -301,6 +341,7 @@ def _add_routes(app: FastAPI, api: Api) -> None:
     post("/v1/tags", api.tag, PhotoRequest)
     post("/v1/examples/search", api.search, SearchRequest, "bad_question")
     post("/v1/embeddings", api.embed, EmbeddingsRequest, "bad_question")
+    post("/v1/feedback", api.feedback, FeedbackRequest)
     app.get("/v1/models")(api.models)
     app.get("/health/live")(api.live)
     app.get("/health/ready", responses=problem_responses("model_not_ready"))(api.ready)

@@ -4,6 +4,7 @@
 annotated with a real class: as a string annotation, Ray would hand it an unchecked dict.
 """
 
+import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,12 +15,14 @@ from deployments.answerer import Answerer, LoadAnswerer, load_answerer
 from deployments.assembler import Assembler
 from deployments.captioner import Captioner, LoadCaptioner, load_captioner
 from deployments.metrics import Meters
+from deployments.otel_tracer import OtelTracer
 from deployments.ray_metrics import RayMeters
 from deployments.retriever import LoadRetriever, Retriever, load_retriever
 from deployments.settings import Autoscaling, Scaling
 from deployments.tagger import LoadTagger, Tagger, load_tagger
+from deployments.tracing import NO_TRACER, Tracer
 from serve.ingress import Ingress
-from serve.settings import AppSettings
+from serve.settings import AppSettings, TracingSettings
 
 RETRY_AFTER_S = 1
 
@@ -43,25 +46,37 @@ def bind(settings: AppSettings, loaders: Loaders) -> Application:
     """Return the app with its models loaded by `loaders`."""
     bundle = settings.bundle
     meters: Meters = RayMeters()
+
+    def tracer(deployment: str) -> Tracer:
+        return _tracer(settings.tracing, deployment)
+
     return _deploy(Ingress, "ingress", settings.ingress).bind(
         settings,
         meters,
+        tracer("ingress"),
         captioner=_deploy(Captioner, "captioner", settings.captioner.scaling).bind(
-            settings.captioner, bundle, loaders.captioner, meters
+            settings.captioner, bundle, loaders.captioner, meters, tracer("captioner")
         ),
         tagger=_deploy(Tagger, "tagger", settings.tagger.scaling).bind(
-            settings.tagger, bundle, loaders.tagger, meters
+            settings.tagger, bundle, loaders.tagger, meters, tracer("tagger")
         ),
         retriever=_deploy(Retriever, "retriever", settings.retriever.scaling).bind(
-            settings.retriever, bundle, loaders.retriever, meters
+            settings.retriever, bundle, loaders.retriever, meters, tracer("retriever")
         ),
         assembler=_deploy(Assembler, "assembler", settings.assembler.scaling).bind(
-            settings.assembler
+            settings.assembler, tracer("assembler")
         ),
         answerer=_deploy(Answerer, "answerer", settings.answerer.scaling).bind(
-            settings.answerer, bundle, loaders.answerer, meters
+            settings.answerer, bundle, loaders.answerer, meters, tracer("answerer")
         ),
     )
+
+
+def _tracer(settings: TracingSettings, deployment: str) -> Tracer:
+    endpoint = settings.endpoint or os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT")
+    if not endpoint:
+        return NO_TRACER
+    return OtelTracer(endpoint, deployment, settings.sampling_ratio, settings.timeout_s)
 
 
 def _deploy(stage: type, name: str, scaling: Scaling) -> Deployment:

@@ -163,6 +163,8 @@ def _translated(shape: Json, definitions: Json) -> Json:
     kept = {key: item for key, item in shape.items() if key not in ("title", "properties")}
     if "anyOf" in kept:
         kept["anyOf"] = [_translated(item, definitions) for item in kept["anyOf"]]
+    if isinstance(by_name := kept.get("additionalProperties"), dict):
+        kept["additionalProperties"] = _translated(by_name, definitions)
     if "properties" in shape:
         names = [name for name in shape["properties"] if name not in _LEFT_OUT]
         inner = {camel(name): _translated(shape["properties"][name], definitions) for name in names}

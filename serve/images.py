@@ -51,6 +51,8 @@ class ReceivedPhoto:
     height: int
     sent_width: int
     sent_height: int
+    intensity: float
+    """Mean brightness, 0 black to 1 white."""
 
     def on_original(self, tag: Tag) -> Tag:
         """Return the tag with its box in pixels of the photo that the caller sent."""
@@ -130,7 +132,7 @@ def _read(image: ImageFile.ImageFile, data: bytes, limits: Limits) -> ReceivedPh
     image.load()
     orientation = _orientation(image)
     if is_plain and orientation == 1 and max(width, height) <= edge:
-        return ReceivedPhoto(Photo(data), width, height, width, height)
+        return ReceivedPhoto(Photo(data), width, height, width, height, _intensity(image))
     upright = _rgb(image)
     if orientation in _TO_UPRIGHT:
         upright = upright.transpose(_TO_UPRIGHT[orientation])
@@ -139,7 +141,12 @@ def _read(image: ImageFile.ImageFile, data: bytes, limits: Limits) -> ReceivedPh
     if max(upright.size) > edge:
         size = _shrunk(width, height, edge)
         upright = upright.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
-    return ReceivedPhoto(_jpeg(upright), width, height, *upright.size)
+    return ReceivedPhoto(_jpeg(upright), width, height, *upright.size, _intensity(upright))
+
+
+def _intensity(image: Image.Image) -> float:
+    mean = image.resize((1, 1), Image.Resampling.BOX).convert("L")
+    return float(np.asarray(mean)[0, 0]) / 255
 
 
 def _shrunk(width: int, height: int, edge: int) -> tuple[int, int]:

@@ -7,7 +7,8 @@ another module wraps would make FastAPI ask the caller for `self`.
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Any
+from dataclasses import replace
+from typing import Any, get_args
 
 from fastapi import FastAPI
 from ray.serve import ingress
@@ -16,7 +17,8 @@ from ray.serve.handle import DeploymentHandle
 from deployments.calls import Response, call_stage
 from deployments.errors import AdmirerError, Overloaded
 from deployments.messages import Call, Stage
-from deployments.metrics import STAGE_CALLS, STAGE_SECONDS, Meters
+from deployments.metrics import STAGE_CALLS, STAGE_MAX_REPLICAS, STAGE_SECONDS, Meters
+from deployments.tracing import Tracer, current
 from serve.api import create_api
 from serve.pipeline import Pipeline
 from serve.settings import AppSettings
@@ -40,7 +42,7 @@ class StageHandle:
         """Return what the stage returns; see `deployments.calls.call_stage`."""
         started, code = time.perf_counter(), "cancelled"
         try:
-            value = await self._call(start, call)
+            value = await self._call(start, replace(call, trace=current().context))
             code = "ok"
         except AdmirerError as error:
             code = error.code
@@ -81,6 +83,7 @@ class Ingress:
         self,
         settings: AppSettings,
         meters: Meters,
+        tracer: Tracer,
         *,
         captioner: Handle,
         tagger: Handle,
@@ -88,7 +91,10 @@ class Ingress:
         assembler: Handle,
         answerer: Handle,
     ) -> None:
-        self._settings, self._meters = settings, meters
+        self._settings, self._meters, self._tracer = settings, meters, tracer
+        for stage in get_args(Stage):
+            most = getattr(settings, stage).scaling.autoscaling.max_replicas
+            meters.record(STAGE_MAX_REPLICAS, most, {"stage": stage})
         self._pipeline = pipeline(
             settings,
             meters,
@@ -103,7 +109,11 @@ class Ingress:
         """Return the app that this replica serves."""
         # Ray Serve itself puts the request's id on the response.
         return create_api(
-            self._pipeline, self._settings, meters=self._meters, adds_request_id=False
+            self._pipeline,
+            self._settings,
+            meters=self._meters,
+            tracer=self._tracer,
+            adds_request_id=False,
         )
 
 
@@ -130,7 +140,8 @@ def pipeline(
             lambda handle, left: handle.retrieve.remote(photo, question, k, left), call
         ),
         assemble=lambda caption, tags, question, examples, call: assembler.call(
-            lambda handle, _: handle.assemble.remote(caption, tags, question, examples), call
+            lambda handle, left: handle.assemble.remote(caption, tags, question, examples, left),
+            call,
         ),
         answer=lambda prompt, call: answerer.call(
             lambda handle, left: handle.answer.remote(prompt, left), call

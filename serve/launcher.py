@@ -149,7 +149,10 @@ def _start(plan: Plan, console: Console) -> None:
 
     from serve.app import build
 
-    target = ray_serve.RunTarget(build(plan.settings), name=APP, route_prefix="/")
+    # Ray does not hand on to the stages what it was started with.
+    target = ray_serve.RunTarget(
+        build(plan.settings), name=APP, route_prefix="/", logging_config=plan.logging
+    )
     ray_serve.run_many(
         [target], wait_for_ingress_deployment_creation=False, wait_for_applications_running=False
     )

@@ -3,14 +3,13 @@
 Used where one person asks, or a script: loading takes seconds, and there is no server to start.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from deployments.answerer import Answerer
 from deployments.assembler import Assembler
 from deployments.captioner import Captioner
-from deployments.messages import Call, Example, Prompt
 from deployments.retriever import Retriever
 from deployments.tagger import Tagger
 from serve.pipeline import Pipeline
@@ -52,18 +51,11 @@ def local_pipeline(settings: AppSettings) -> Pipeline:
     retriever = Retriever(settings.retriever, bundle)
     assembler = Assembler(settings.assembler)
     answerer = Answerer(settings.answerer, bundle)
-
-    async def assemble(
-        caption: str, tags: Sequence[str], question: str, examples: Sequence[Example], call: Call
-    ) -> Prompt:
-        del call  # pure, and takes no time worth bounding
-        return await assembler.assemble(caption, tags, question, examples)
-
     return Pipeline(
         caption=captioner.caption,
         tag=tagger.tag,
         retrieve=retriever.retrieve,
-        assemble=assemble,
+        assemble=assembler.assemble,
         answer=answerer.answer,
         embed=retriever.embed,
         degrade=settings.degrade,

@@ -1,4 +1,4 @@
-"""What surrounds every request: its id, its log line, the bound on its body, the last resort.
+"""What surrounds every request: id, trace, log line, the bound on its body, the last resort.
 
 Plain ASGI: Starlette's own base class for middleware would read bodies ahead and hide that a
 caller has gone.
@@ -8,17 +8,23 @@ import logging
 import re
 import secrets
 import time
+from http import HTTPStatus
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from deployments.errors import BadRequest
+from deployments.logs import fields
 from deployments.metrics import REQUEST_SECONDS, REQUESTS, Meters
+from deployments.tracing import NO_TRACER, Span, TraceContext, Tracer
 from serve.problems import INTERNAL, internal_problem
 
 REQUEST_ID = "X-Request-ID"
+HEALTH = "/health/"
+"""Asked every few seconds: neither traced nor, while all is well, in the log."""
 
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _SANE_ID = re.compile(r"[\w.:=+/-]{1,128}", re.ASCII)
 
 logger = logging.getLogger("ray.serve")
@@ -38,17 +44,27 @@ class Requests:
         adds_header: Whether the id is put on the response. Ray Serve puts on one of its own,
             the same wherever the caller's is kept, and two would be joined into nonsense.
         meters: Where requests are reported.
+        tracer: Where their traces begin.
+        bundle: What answers, for the log.
     """
 
-    def __init__(self, app: ASGIApp, *, adds_header: bool, meters: Meters) -> None:
-        self._app, self._meters = app, meters
+    def __init__(
+        self, app: ASGIApp, *, adds_header: bool, meters: Meters, tracer: Tracer, bundle: str
+    ) -> None:
+        self._app, self._meters, self._tracer = app, meters, tracer
         self._adds_header = adds_header
+        self._bundle = bundle
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request (ASGI 3)."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        tracer = NO_TRACER if scope["path"].startswith(HEALTH) else self._tracer
+        with tracer.begin(_method(scope), _caller(scope)) as span:
+            await self._serve(scope, receive, send, span)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send, span: Span) -> None:
         request_id = _request_id(scope)
         scope.setdefault("state", {})["request_id"] = request_id
         started, status = time.perf_counter(), 0
@@ -67,21 +83,46 @@ class Requests:
             status = status or 499
             scope["state"]["code"] = "client_gone"
         except Exception:
-            logger.exception("Request %s failed.", request_id)
             scope["state"]["code"] = INTERNAL
+            logger.exception(
+                "Request %s failed.", request_id, extra=fields(request_id=request_id, code=INTERNAL)
+            )
             if status:
                 raise
             await internal_problem(request_id)(scope, receive, send_with_id)
         finally:
             took_s = time.perf_counter() - started
-            _log(scope, status, took_s * 1000, request_id)
-            self._report(scope, took_s)
+            route = getattr(scope.get("route"), "path", "other")
+            code = scope["state"].get("code", "ok")
+            self._meters.record(REQUESTS, labels={"route": route, "code": code})
+            self._meters.record(REQUEST_SECONDS, took_s, {"route": route})
+            _describe(span, scope, route, status, code)
+            self._log(scope, route, status, code, took_s)
 
-    def _report(self, scope: Scope, took_s: float) -> None:
-        route = getattr(scope.get("route"), "path", "other")
-        code = scope["state"].get("code", "ok")
-        self._meters.record(REQUESTS, labels={"route": route, "code": code})
-        self._meters.record(REQUEST_SECONDS, took_s, {"route": route})
+    def _log(self, scope: Scope, route: str, status: int, code: str, took_s: float) -> None:
+        request_id, took_ms = scope["state"]["request_id"], round(took_s * 1000, 1)
+        is_dull = status == HTTPStatus.OK and route.startswith(HEALTH)
+        # What was foreseen has no traceback in the log, but must be found there.
+        bad = logging.WARNING if status >= 500 else logging.INFO
+        logger.log(
+            logging.DEBUG if is_dull else bad,
+            # A path may hold anything; repr keeps it on one line.
+            "%s %r %d %.1f ms %s",
+            scope["method"],
+            scope["path"][:200],
+            status,
+            took_ms,
+            request_id,
+            extra=fields(
+                request_id=request_id,
+                route=route,
+                status=status,
+                code=code,
+                took_ms=took_ms,
+                timings_ms=scope["state"].get("timings_ms"),
+                bundle=self._bundle,
+            ),
+        )
 
 
 def _request_id(scope: Scope) -> str:
@@ -89,11 +130,34 @@ def _request_id(scope: Scope) -> str:
     return given if _SANE_ID.fullmatch(given) else secrets.token_hex(16)
 
 
-def _log(scope: Scope, status: int, took_ms: float, request_id: str) -> None:
-    # A path may hold anything; repr keeps it on one line.
-    logger.info(
-        "%s %r %d %.1f ms %s", scope["method"], scope["path"][:200], status, took_ms, request_id
+def _method(scope: Scope) -> str:
+    return scope["method"] if scope["method"] in _METHODS else "_OTHER"
+
+
+def _caller(scope: Scope) -> TraceContext | None:
+    """Return the caller's place in its trace; one that is no such thing the tracer ignores."""
+    headers = Headers(scope=scope)
+    parents = headers.getlist("traceparent")
+    if len(parents) != 1:
+        return None
+    return TraceContext(parents[0], ",".join(headers.getlist("tracestate")))
+
+
+def _describe(span: Span, scope: Scope, route: str, status: int, code: str) -> None:
+    method = _method(scope)
+    if route != "other":
+        span.rename(f"{method} {route}")
+        span.set({"http.route": route})
+    span.set(
+        {
+            "http.request.method": method,
+            "http.response.status_code": status,
+            "admirer.request_id": scope["state"]["request_id"],
+            "admirer.code": code,
+        }
     )
+    if status >= 500:
+        span.fail(code)
 
 
 class BodyLimit:

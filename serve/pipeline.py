@@ -7,12 +7,13 @@ test's fake have the same shape here, so that all three answer by the same code.
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from deployments.calls import OUT_OF_TIME
 from deployments.errors import AdmirerError, BadRequest, DeadlineExceeded
+from deployments.logs import fields
 from deployments.messages import (
     Answer,
     Call,
@@ -24,6 +25,7 @@ from deployments.messages import (
     Tag,
 )
 from deployments.metrics import DEGRADED_ANSWERS, NO_METERS, Meters
+from deployments.tracing import STAGE, code_of, current
 from serve.settings import Degrade
 
 OPTIONAL_SHARE = 0.5
@@ -93,7 +95,13 @@ class Pipeline:
     meters: Meters = NO_METERS
 
     async def ask(
-        self, photo: Photo, question: str, *, n_shot: int, call: Call
+        self,
+        photo: Photo,
+        question: str,
+        *,
+        n_shot: int,
+        call: Call,
+        timings_ms: MutableMapping[str, float] | None = None,
     ) -> AnsweredQuestion:
         """Answer a question about a photo.
 
@@ -105,13 +113,15 @@ class Pipeline:
             question: Checked text.
             n_shot: Solved examples in the prompt; 0 asks the retriever nothing.
             call: Request id and the time that the whole answer may take.
+            timings_ms: Told of each stage as it ends, so that they are known where there is no
+                answer.
 
         Raises:
             DeadlineExceeded: The call's time has passed.
             AdmirerError: A stage failed that the answer cannot do without.
         """
-        run = _Run(call)
         degrade = self.degrade
+        run = _Run(call, {} if timings_ms is None else timings_ms, degrade.timeout_s)
         try:
             async with asyncio.TaskGroup() as together:
                 captioning = together.create_task(
@@ -179,10 +189,10 @@ class Pipeline:
 class _Run:
     """The clock of one question, and what it had to do without."""
 
-    def __init__(self, call: Call) -> None:
-        self._call = call
+    def __init__(self, call: Call, took_ms: MutableMapping[str, float], optional_s: float) -> None:
+        self._call, self._took_ms, self._optional_s = call, took_ms, optional_s
         self._started = time.perf_counter()
-        self._took_ms: dict[str, float] = dict.fromkeys(TIMED_AS.values(), 0.0)
+        self._took_ms.update(dict.fromkeys(TIMED_AS.values(), 0.0))
         self.degraded: set[Stage] = set()
 
     async def stage(
@@ -194,22 +204,25 @@ class _Run:
         """Return what the stage returns, or `otherwise` (None: its failure is the answer's)."""
         left_s = self._call.timeout_s - (time.perf_counter() - self._started)
         if otherwise is not None:
-            left_s *= OPTIONAL_SHARE
+            left_s = min(left_s * OPTIONAL_SHARE, self._optional_s)
         started = time.perf_counter()
-        try:
-            return await _within(start, replace(self._call, timeout_s=left_s))
-        except BadRequest:
-            raise
-        except Exception as error:
-            if otherwise is None:
+        with current().child(TIMED_AS[stage], "client", {STAGE: stage}) as span:
+            try:
+                return await _within(start, replace(self._call, timeout_s=left_s))
+            except BadRequest:
                 raise
-            self._note(stage, error)
-            return otherwise
-        finally:
-            self._took_ms[TIMED_AS[stage]] = _since_ms(started)
+            except Exception as error:
+                if otherwise is None:
+                    raise
+                span.fail(code_of(error))
+                self._note(stage, error)
+                return otherwise
+            finally:
+                self._took_ms[TIMED_AS[stage]] = _since_ms(started)
 
     def timings_ms(self) -> Mapping[str, float]:
-        return {**self._took_ms, "total": _since_ms(self._started)}
+        took_ms = {name: self._took_ms[name] for name in TIMED_AS.values()}
+        return {**took_ms, "total": _since_ms(self._started)}
 
     def _note(self, stage: Stage, error: Exception) -> None:
         self.degraded.add(stage)
@@ -219,6 +232,9 @@ class _Run:
             stage,
             type(error).__name__,
             exc_info=None if isinstance(error, AdmirerError) else error,
+            extra=fields(
+                request_id=self._call.request_id, stage=stage, code=code_of(error), degraded=True
+            ),
         )
 
 

@@ -117,6 +117,22 @@ class EmbeddingsRequest(_Request):
         return self
 
 
+class FeedbackRequest(_Request):
+    """What somebody thinks of an answer."""
+
+    id: str = Field(
+        pattern=r"^[\w.:=+/-]{1,128}$", description="Of the answer.", examples=["3f1c9a"]
+    )
+    helpful: bool = Field(examples=[True])
+
+
+class FeedbackResponse(BaseModel):
+    """Says that it was counted."""
+
+    id: str
+    """Of the answer."""
+
+
 class TagBody(BaseModel):
     """A labelled box."""
 

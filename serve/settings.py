@@ -48,6 +48,11 @@ class Limits(Settings):
     max_question_characters: int = Field(default=500, ge=1, description="Of one question.")
     max_n_shot: int = Field(default=64, ge=0, description="Most examples that a request may ask.")
     max_embeddings: int = Field(default=32, ge=1, description="Photos and texts of one request.")
+    max_concurrent_requests: int = Field(
+        default=256,
+        ge=1,
+        description="That one ingress replica works on; more are refused, so that these are fast.",
+    )
     timeout_s: float = Field(
         default=30,
         gt=0,
@@ -57,12 +62,35 @@ class Limits(Settings):
     image_url: ImageUrlSettings = ImageUrlSettings()
 
 
+class TracingSettings(Settings):
+    """OpenTelemetry traces of requests, through every stage to the language model."""
+
+    endpoint: str | None = Field(
+        default=None,
+        pattern=r"^https?://",
+        description="Base URL of an OTLP/HTTP receiver, such as http://collector:4318. Unset takes"
+        " OTEL_EXPORTER_OTLP_ENDPOINT; without either nothing is traced. Headers that it wants"
+        " come from OTEL_EXPORTER_OTLP_HEADERS.",
+    )
+    sampling_ratio: float = Field(
+        default=0.1,
+        ge=0,
+        le=1,
+        description="Share of the requests that are traced; where a caller's traceparent header"
+        " decides, that holds.",
+    )
+    timeout_s: float = Field(default=5, gt=0, le=60, description="Of one export.")
+
+
 class Degrade(Settings):
     """Stages without which a poorer answer is given; the failure of any other is an error."""
 
     captioner: bool = Field(default=False, description="Answer without a caption.")
     tagger: bool = Field(default=True, description="Answer without tags.")
     retriever: bool = Field(default=True, description="Answer without examples.")
+    timeout_s: float = Field(
+        default=5, gt=0, description="Longest wait for a stage that the answer can do without."
+    )
 
 
 class AppSettings(BaseSettings):
@@ -80,6 +108,7 @@ class AppSettings(BaseSettings):
     )
     limits: Limits = Limits()
     degrade: Degrade = Degrade()
+    tracing: TracingSettings = TracingSettings()
     ingress: Scaling = Scaling(
         autoscaling=Autoscaling(target_ongoing_requests=64),
         max_ongoing_requests=256,

@@ -17,7 +17,10 @@ def environment(transport: Transport) -> dict[str, str]:
     shared = {
         # A local Ray would otherwise write a token into the user's home directory.
         "RAY_AUTH_MODE": "disabled",
+        # Neither Ray nor what loads the models reports its use to its makers.
         "RAY_USAGE_STATS_ENABLED": "0",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "ORT_DISABLE_TELEMETRY": "1",
         # On a busy machine Ray's five seconds would end the proxy before it has started.
         "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60",
         # Ray's workers yield to everything else on the machine by default, and they answer.
@@ -29,7 +32,8 @@ def environment(transport: Transport) -> dict[str, str]:
         "RAY_SERVE_ENABLE_HA_PROXY": "1",
         # Never without the line above: the Python proxy would then run on the head node only.
         "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
-        # The throughput flag would send everything that is logged or printed to files alone.
+        # The throughput flag would send everything that is logged or printed to files alone; with
+        # no room for them, a replica would then complain of that to itself for ever.
         "RAY_SERVE_LOG_TO_STDERR": "1",
         # It would also hold a thousand lines back, and lose them with the process.
         "RAY_SERVE_REQUEST_PATH_LOG_BUFFER_SIZE": "1",

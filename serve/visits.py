@@ -16,6 +16,7 @@ from starlette.requests import ClientDisconnect
 from deployments.calls import OUT_OF_TIME
 from deployments.errors import DeadlineExceeded
 from deployments.messages import Call
+from deployments.tracing import current
 from serve.requests import read_request
 
 Body = TypeVar("Body", bound=BaseModel)
@@ -38,9 +39,11 @@ class Visit:
     async def timed(self, name: str, work: Awaitable[Value]) -> Value:
         """Return what the work returns, and note what it took."""
         started = time.perf_counter()
-        value = await work
-        self.timings_ms[name] = _ms_since(started)
-        return value
+        with current().child(name):
+            try:
+                return await work
+            finally:
+                self.timings_ms[name] = _ms_since(started)
 
     def finish(self) -> dict[str, float]:
         """Return all timings, the total last."""
@@ -68,6 +71,7 @@ async def serve_visit(
         ClientDisconnect: The caller has gone.
     """
     visit = Visit(request.state.request_id, timeout_s)
+    request.state.timings_ms = visit.timings_ms
     try:
         async with asyncio.timeout(timeout_s) as limit:
             body = await read_request(request, kind)

@@ -5,7 +5,7 @@ turns it into tokens.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -22,6 +22,8 @@ class Completion:
     text: str
     prompt_tokens: int
     completion_tokens: int
+    first_token_s: float | None = field(default=None, compare=False)
+    """From the start of the model's work to its first token; None where it was not measured."""
 
 
 class ChatModel(Protocol):

@@ -3,6 +3,7 @@
 The ids of padding are never attended to, so any token does; the mask alone tells.
 """
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -30,9 +31,15 @@ class OnnxChat:
         """Return one completion for each chat, in order."""
         if not chats:
             return []
+        started = time.perf_counter()
         prompts = self._prompts.encode_all(chats, max_new_tokens=max_new_tokens)
-        written = self.write(prompts, max_new_tokens=max_new_tokens)
-        return [self._prompts.completion(*pair) for pair in zip(prompts, written, strict=True)]
+        reading, first = self._read(prompts)
+        first_token_s = time.perf_counter() - started
+        written = greedy(first, reading, self._rules, max_new_tokens=max_new_tokens)
+        return [
+            self._prompts.completion(*pair, first_token_s)
+            for pair in zip(prompts, written, strict=True)
+        ]
 
     def count_tokens(self, chat: Sequence[Turn]) -> int:
         """Return how many tokens the chat costs, chat template included."""
@@ -40,9 +47,14 @@ class OnnxChat:
 
     def write(self, prompts: Sequence[Sequence[int]], *, max_new_tokens: int) -> list[list[int]]:
         """Return the ids that follow each prompt's ids, the end-of-text token included."""
+        reading, first = self._read(prompts)
+        return greedy(first, reading, self._rules, max_new_tokens=max_new_tokens)
+
+    def _read(self, prompts: Sequence[Sequence[int]]) -> tuple["_Reading", Scores]:
+        """Return the decoder that has read the prompts, and the scores of what follows them."""
         ids, mask = pad_left(prompts)
         reading = _Reading(CachedDecoder(self._session, rows=len(prompts)), mask)
-        return greedy(reading.read(ids), reading, self._rules, max_new_tokens=max_new_tokens)
+        return reading, reading.read(ids)
 
 
 class _Reading:

@@ -1,20 +1,27 @@
 """A language model behind the OpenAI chat completions API, hosted or self-hosted.
 
-The client's own retries stay inside the caller's time: without the outer limit two retries
-with back-off could take three times `timeout_s`.
+Answers are streamed, so that the time to the first token is known. The client's own retries stay
+inside the caller's time: without the outer limit two retries with back-off could take three times
+`timeout_s`.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, cast
+
+import httpx
 
 from models.chat import Completion, Turn
 from models.chat.errors import ChatEmpty, ChatRefused, ChatTimeout, ChatUnavailable
 
 if TYPE_CHECKING:
-    from openai import APIStatusError
-    from openai.types.chat import ChatCompletion, ChatCompletionMessageParam
+    from openai import APIStatusError, AsyncStream
+    from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
+
+MAX_CHARACTERS = 100_000
+"""Of an answer; a server that writes on is cut off."""
 
 _OVERLOADED = frozenset({408, 409, 429})
 
@@ -27,10 +34,11 @@ class OpenAIChat:
         api_key: None takes OPENAI_API_KEY from the environment; servers of one's own often
             want none.
         model: The server's name of the model.
-        timeout_s: Of one attempt.
+        timeout_s: Of one attempt's first byte, and of each further piece.
         max_retries: Further attempts after a failed connection, a 408, 409, 429 or 5xx.
         temperature: 0 is the likeliest text.
         max_new_tokens: Most tokens of an answer.
+        on_retry: Called for each further attempt with its number, from 1.
     """
 
     def __init__(
@@ -43,14 +51,24 @@ class OpenAIChat:
         max_retries: int,
         temperature: float,
         max_new_tokens: int,
+        on_retry: Callable[[int], None] = lambda _: None,
     ) -> None:
         import os
 
-        from openai import AsyncOpenAI
+        from openai import AsyncOpenAI, DefaultAsyncHttpxClient
+
+        async def count(request: httpx.Request) -> None:
+            if retry := int(request.headers.get("x-stainless-retry-count", "0")):
+                on_retry(retry)
 
         # The client refuses to be made without a key, also where the server wants none.
         key = api_key or os.environ.get("OPENAI_API_KEY") or "none"
-        self._client = AsyncOpenAI(base_url=base_url, api_key=key, max_retries=max_retries)
+        self._client = AsyncOpenAI(
+            base_url=base_url,
+            api_key=key,
+            max_retries=max_retries,
+            http_client=DefaultAsyncHttpxClient(event_hooks={"request": [count]}),
+        )
         self._model = model
         self._timeout_s = timeout_s
         self._temperature = temperature
@@ -61,12 +79,18 @@ class OpenAIChat:
         """The server's name of the model."""
         return self._model
 
-    async def complete(self, messages: Sequence[Turn], timeout_s: float) -> Completion:
+    async def complete(
+        self,
+        messages: Sequence[Turn],
+        timeout_s: float,
+        headers: Mapping[str, str] | None = None,
+    ) -> Completion:
         """Return the model's answer to one chat.
 
         Args:
             messages: The chat, the user's own question last.
             timeout_s: Time for all attempts together.
+            headers: Sent beside the client's own.
 
         Raises:
             ChatTimeout: No answer within `timeout_s`.
@@ -75,15 +99,20 @@ class OpenAIChat:
             ChatEmpty: The answer has no text.
         """
         chat = cast("list[ChatCompletionMessageParam]", [dict(turn) for turn in messages])
+        started = time.perf_counter()
         async with _plain_errors(timeout_s):
-            reply = await self._client.chat.completions.create(
+            stream = await self._client.chat.completions.create(
                 model=self._model,
                 messages=chat,
                 temperature=self._temperature,
                 max_completion_tokens=self._max_new_tokens,
                 timeout=min(self._timeout_s, timeout_s),
+                stream=True,
+                stream_options={"include_usage": True},
+                extra_headers=headers,
             )
-        return _completion(reply)
+            async with stream:
+                return await _read(stream, started)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -98,14 +127,14 @@ async def _plain_errors(timeout_s: float) -> AsyncIterator[None]:
     try:
         async with asyncio.timeout(timeout_s):
             yield
-    except (TimeoutError, APITimeoutError):
+    except (TimeoutError, APITimeoutError, httpx.TimeoutException):
         raise ChatTimeout("the language model did not answer in time") from None
     except APIConnectionError:
         raise ChatUnavailable("the language model cannot be reached") from None
     except APIStatusError as error:
         raise _of_status(error) from None
-    except (OpenAIError, ValueError):
-        # ValueError: the body is not JSON.
+    except (OpenAIError, httpx.HTTPError, ValueError):
+        # HTTPError: the connection broke between two pieces. ValueError: one is not JSON.
         raise ChatUnavailable("the language model's server gave no usable reply") from None
 
 
@@ -116,20 +145,34 @@ def _of_status(error: "APIStatusError") -> ChatRefused | ChatUnavailable:
     return ChatRefused(f"the language model's server refused the request with status {status}")
 
 
-def _completion(reply: "ChatCompletion") -> Completion:
+async def _read(stream: "AsyncStream[ChatCompletionChunk]", started: float) -> Completion:
+    text, tokens, first_token_s, has_choice = "", (0, 0), None, False
     # Not every server follows the schema, and the client does not check it.
-    choices: Any = getattr(reply, "choices", None)
-    message = getattr(choices[0], "message", None) if choices else None
-    if message is None:
+    piece: Any
+    async for piece in stream:
+        if usage := getattr(piece, "usage", None):
+            tokens = (usage.prompt_tokens, usage.completion_tokens)
+        if choices := getattr(piece, "choices", None):
+            has_choice = True
+            text += _written(choices[0])
+        if text and first_token_s is None:
+            first_token_s = time.perf_counter() - started
+        if len(text) > MAX_CHARACTERS:
+            raise ChatUnavailable("the language model does not stop writing")
+    if not has_choice:
         raise ChatUnavailable("the language model's server gave no usable reply")
-    if choices[0].finish_reason == "content_filter" or getattr(message, "refusal", None):
-        raise ChatRefused("the language model declined to answer")
-    text = (message.content or "").strip()
-    if not text:
+    if not text.strip():
         raise ChatEmpty("the language model answered with no text")
-    usage = reply.usage
-    return Completion(
-        text=text,
-        prompt_tokens=usage.prompt_tokens if usage else 0,
-        completion_tokens=usage.completion_tokens if usage else 0,
-    )
+    return Completion(text.strip(), *tokens, first_token_s)
+
+
+def _written(choice: Any) -> str:  # noqa: ANN401
+    """Return what a piece of the answer adds to it."""
+    delta = getattr(choice, "delta", None)
+    if delta is None:
+        raise ChatUnavailable("the language model's server gave no usable reply")
+    if getattr(choice, "finish_reason", None) == "content_filter" or getattr(
+        delta, "refusal", None
+    ):
+        raise ChatRefused("the language model declined to answer")
+    return getattr(delta, "content", None) or ""

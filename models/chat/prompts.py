@@ -43,12 +43,15 @@ class Prompts:
             )
         return prompts
 
-    def completion(self, prompt: list[int], written: list[int]) -> Completion:
+    def completion(
+        self, prompt: list[int], written: list[int], first_token_s: float | None = None
+    ) -> Completion:
         """Return the text of the ids that the model wrote after a prompt."""
         return Completion(
             text=self._tokenizer.decode(written, skip_special_tokens=True).strip(),
             prompt_tokens=len(prompt),
             completion_tokens=len(written),
+            first_token_s=first_token_s,
         )
 
 

@@ -9,7 +9,7 @@ from chart.rendering import CHART, one, render, value_sets
 from pydantic import BaseModel
 from ray.serve.schema import ServeDeploySchema
 
-from deployments.settings import Scaling
+from deployments.settings import AnswererSettings, Price, Scaling
 from serve import chart_values, config_files
 from serve.settings import AppSettings
 from serve.transport import environment
@@ -44,7 +44,9 @@ def test_overrides_repeat_what_the_settings_reserve(name: str) -> None:
 
 
 def test_every_setting_can_be_set_by_its_camel_case_name() -> None:
-    wanted = AppSettings().model_dump(mode="json", exclude_none=True)
+    price = Price(prompt_dollars_per_million=0.25, completion_dollars_per_million=2)
+    settings = AppSettings(answerer=AnswererSettings(prices={"Gpt-5-mini": price}))
+    wanted = settings.model_dump(mode="json", exclude_none=True)
     values: dict[str, Any] = {}
     for path, value in leaves(wanted):
         stage, *rest = path

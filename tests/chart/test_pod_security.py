@@ -44,7 +44,7 @@ def test_the_check_of_pods_does_find_faults() -> None:
     pod = copy.deepcopy(dict(pod_templates(render()))[f"RayService/{RELEASE}/head"])
     del pod["spec"]["securityContext"]["seccompProfile"]
     pod["spec"]["containers"][0]["securityContext"]["capabilities"] = {}
-    assert faults(pod) == ["ray-head: seccomp", "ray-head: capabilities"]
+    assert faults(pod) == ["logs: seccomp", "ray-head: seccomp", "ray-head: capabilities"]
 
 
 def test_the_autoscaler_that_kuberay_adds_has_the_same_security_context() -> None:

@@ -17,12 +17,14 @@ from typing import Any
 import numpy as np
 import ray
 from ray import serve as ray_serve
+from ray.serve.schema import LoggingConfig
 
 from bank.examples import Example
 from bank.index import ExampleBank
 from bank.vectors import BankVectors, MadeBy
-from deployments.messages import Answer, Message
+from deployments.messages import Message
 from deployments.retriever import Retrieval
+from models.chat import Completion
 from models.tagging import Tag
 from serve.app import Loaders, bind
 from serve.settings import AppSettings
@@ -91,8 +93,9 @@ class FakeClip:
 @dataclass(frozen=True)
 class FakeLanguageModel:
     stage: Stage
+    name: str = "fake"
 
-    async def complete(self, messages: Sequence[Message], timeout_s: float) -> Answer:
+    async def complete(self, messages: Sequence[Message], timeout_s: float) -> Completion:
         self.stage.note(f"started {os.getpid()}")
         try:
             await asyncio.sleep(self.stage.behaviour().get("delay_s", 0))
@@ -100,7 +103,7 @@ class FakeLanguageModel:
             self.stage.note("cancelled")
             raise
         self.stage.note(f"ran {timeout_s > 0}")
-        return Answer(messages[-1].content.splitlines()[-1], "fake", len(messages), 1)
+        return Completion(messages[-1].content.splitlines()[-1], len(messages), 1, 0.001)
 
     def check_health(self) -> None:
         """Return."""
@@ -133,7 +136,9 @@ def main(folder: Path, port: int, metrics_port: int, settings: AppSettings) -> N
         object_store_memory=100 * 1024 * 1024,
     )
     ray_serve.start(proxy_location="HeadOnly", http_options={"host": "127.0.0.1", "port": port})
-    ray_serve.run(bind(settings, fakes(folder)), name="admirer")
+    # As in serve/config: without Ray's own line for every call of a stage.
+    logs = LoggingConfig(encoding="JSON", logs_dir=str(folder / "logs"), enable_access_log=False)
+    ray_serve.run(bind(settings, fakes(folder)), name="admirer", logging_config=logs)
     (folder / "ready").touch()
     sys.stdin.read()
     ray_serve.shutdown()

@@ -1,6 +1,7 @@
 import asyncio
 import io
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -13,11 +14,15 @@ from typing import Any
 
 import httpx
 import pytest
+from integration.otlp_receiver import OtlpReceiver, drawn, otlp_receiver
 from PIL import Image
 from prometheus_client.parser import text_string_to_metric_families
 
 from deployments.metrics import METRICS
+from serve.pipeline import TIMED_AS
 from serve.transport import Transport, environment, free_port
+
+logger = logging.getLogger(__name__)
 
 CHECKOUT = Path(__file__).parents[2]
 START_WITHIN_S = 240
@@ -50,6 +55,8 @@ class RunningApp:
     folder: Path
     url: str
     metrics_url: str
+    receiver: OtlpReceiver
+    """Of traces."""
 
     def behave(self, **behaviours: dict[str, Any]) -> None:
         """Set how the fake models behave, and forget what they did."""
@@ -63,12 +70,18 @@ class RunningApp:
     def client(self, timeout_s: float = TIMEOUT_S + 15) -> httpx.AsyncClient:
         return httpx.AsyncClient(base_url=self.url, timeout=timeout_s)
 
-    async def ask(self, client: httpx.AsyncClient) -> httpx.Response:
+    async def ask(self, client: httpx.AsyncClient, **headers: str) -> httpx.Response:
         return await client.post(
             "/v1/answers",
             files={"image": ("photo.jpg", photo(), "image/jpeg")},
             data={"question": "what is it?"},
+            headers=headers,
         )
+
+    def log(self) -> list[dict[str, Any]]:
+        """Every line of every process of the app."""
+        files = list((self.folder / "logs").glob("*.log"))
+        return [json.loads(line) for file in files for line in file.read_text().splitlines()]
 
     async def becomes(self, truth: Callable[[], bool], within_s: float = 10) -> bool:
         until = time.monotonic() + within_s
@@ -87,18 +100,31 @@ def photo() -> bytes:
 def app(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RunningApp]:
+    with otlp_receiver() as receiver:
+        yield from start(request, tmp_path_factory, receiver)
+
+
+def start(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    receiver: OtlpReceiver,
+) -> Iterator[RunningApp]:
     transport: Transport = request.param
     folder = tmp_path_factory.mktemp(transport)
     port, metrics_port = free_port(), free_port()
     running = RunningApp(
-        folder, f"http://127.0.0.1:{port}", f"http://127.0.0.1:{metrics_port}/metrics"
+        folder,
+        f"http://127.0.0.1:{port}",
+        f"http://127.0.0.1:{metrics_port}/metrics",
+        receiver,
     )
+    tracing = {"endpoint": receiver.url, "sampling_ratio": 0, "timeout_s": 1}
     running.behave()
     command = [sys.executable, Path(__file__).with_name("fake_app.py"), folder]
     command += [str(port), str(metrics_port)]
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(
-            [*command, json.dumps(SETTINGS)],
+            [*command, json.dumps({**SETTINGS, "tracing": tracing})],
             cwd=CHECKOUT,
             env=os.environ | environment(transport) | {"PYTHONPATH": str(CHECKOUT)},
             stdin=subprocess.PIPE,
@@ -270,3 +296,80 @@ async def test_a_call_whose_replica_is_killed_is_made_again(app: RunningApp) -> 
     assert len(response.json()["examples"]) == 2
     assert len({line.split()[-1] for line in app.done("retriever ran")}) == 2
     assert len(app.done("answerer ran")) == 1
+
+
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+PARENT = f"00-{TRACE}-00f067aa0ba902b7-01"
+PROCESSES = {"ingress", "captioner", "tagger", "retriever", "assembler", "answerer"}
+
+
+async def test_one_question_is_one_trace_through_every_process(app: RunningApp) -> None:
+    app.behave()
+    async with app.client() as client:
+        assert (await app.ask(client, traceparent=PARENT)).status_code == 200
+    names = {"POST /v1/answers", "captioner", "tagger", "retriever", "assembler", "answerer"}
+    spans = await app.receiver.whole_trace(TRACE, names)
+    logger.info("\n%s", drawn(spans))
+    by_id = {span.id: span for span in spans}
+    parents = {
+        (span.name, span.deployment): by_id[span.parent_id].name
+        for span in spans
+        if span.parent_id in by_id
+    }
+    assert {span.name for span in spans if span.parent_id == "00f067aa0ba902b7"} == {
+        "POST /v1/answers"
+    }
+    for stage, verb in TIMED_AS.items():
+        assert parents[verb, "ingress"] == "POST /v1/answers"
+        assert parents[stage, stage] == verb
+    for stage in ("captioner", "tagger", "retriever"):
+        assert parents["queue", stage] == stage
+        assert parents["model", stage] == stage
+    assert parents["chat fake", "answerer"] == "answerer"
+    assert {span.deployment for span in spans} == PROCESSES
+
+
+async def test_a_receiver_of_traces_that_hangs_fails_no_answer(app: RunningApp) -> None:
+    app.behave()
+    app.receiver.hangs, asked = True, app.receiver.asked
+    try:
+        async with app.client() as client:
+            for number in range(3):
+                parent = f"00-{number + 1:032x}-00f067aa0ba902b7-01"
+                assert (await app.ask(client, traceparent=parent)).status_code == 200
+                await asyncio.sleep(1.5)  # until it has been asked, and has not answered
+    finally:
+        app.receiver.hangs = False
+    assert app.receiver.asked > asked
+
+
+async def test_every_request_is_one_line_of_json_and_every_error_another(app: RunningApp) -> None:
+    app.behave(tagger={"error": "no"})
+    parent = f"00-{'a' * 32}-00f067aa0ba902b7-01"
+    async with app.client() as client:
+        ok = await app.ask(client, traceparent=parent, **{"X-Request-ID": "logged-1"})
+        app.behave(captioner={"error": "no"})
+        failed = await app.ask(client, **{"X-Request-ID": "logged-2"})
+    assert (ok.status_code, failed.status_code) == (200, 500)
+    await asyncio.sleep(0.5)
+    lines = app.log()
+    [line] = [each for each in lines if each.get("status") and each["request_id"] == "logged-1"]
+    assert line["route"] == "/v1/answers"
+    assert (line["status"], line["code"], line["levelname"]) == (200, "ok", "INFO")
+    assert line["trace_id"] == "a" * 32
+    assert set(line["timings_ms"]) == {*TIMED_AS.values(), "decode", "total"}
+    assert line["bundle"].startswith("demo@")
+    assert line["deployment"] == "admirer_ingress"
+    [line] = [each for each in lines if each.get("status") and each["request_id"] == "logged-2"]
+    assert (line["status"], line["code"], line["levelname"]) == (500, "stage_failed", "WARNING")
+    assert "trace_id" not in line
+    assert line["timings_ms"]["caption"] > 0
+    [error] = [
+        each for each in lines
+        if each.get("stage") == "captioner" and each["request_id"] == "logged-2"
+    ]  # fmt: skip
+    assert (error["levelname"], error["code"]) == ("ERROR", "stage_failed")
+    assert "RuntimeError" in error["exc_text"]
+    degraded = [each for each in lines if each.get("degraded")]
+    assert ("tagger", "logged-1") in {(each["stage"], each["request_id"]) for each in degraded}
+    assert not [each for each in lines if "what is it" in json.dumps(each)]

@@ -19,16 +19,19 @@ CHAT = [{"role": "user", "content": "what color is the mug?"}]
 Reply = tuple[int, str]
 
 
-def said(content: str | None, **message: object) -> str:
-    finish_reason = message.pop("finish_reason", "stop")
-    choice = {
-        "index": 0,
-        "finish_reason": finish_reason,
-        "message": {"role": "assistant", "content": content, **message},
-    }
+def piece(**fields: object) -> str:
+    head = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+    return f"data: {json.dumps({**head, **fields})}\n\n"
+
+
+def said(*contents: str | None, finish_reason: str = "stop", **delta: object) -> str:
+    """Return the stream in which a server says the contents one after the other."""
+    parts: list[dict[str, object]] = [{"content": content, **delta} for content in contents]
+    choices = [{"index": 0, "delta": part, "finish_reason": None} for part in parts]
+    end = {"index": 0, "delta": {}, "finish_reason": finish_reason}
     usage = {"prompt_tokens": 11, "completion_tokens": 2, "total_tokens": 13}
-    head = {"id": "1", "object": "chat.completion", "created": 1, "model": "m"}
-    return json.dumps({**head, "choices": [choice], "usage": usage})
+    pieces = [piece(choices=[choice]) for choice in [*choices, end]]
+    return "".join([*pieces, piece(choices=[], usage=usage), "data: [DONE]\n\n"])
 
 
 class Server:
@@ -37,16 +40,18 @@ class Server:
     def __init__(self) -> None:
         self.replies: list[Reply | Callable[[], Reply]] = []
         self.requests: list[tuple[str, dict[str, Any]]] = []
+        self.headers: list[dict[str, str]] = []
         server = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 size = int(self.headers["Content-Length"])
                 body = json.loads(self.rfile.read(size))
+                server.headers.append({name.lower(): text for name, text in self.headers.items()})
                 server.requests.append((self.headers["Authorization"], body))
                 reply = server.replies.pop(0) if len(server.replies) > 1 else server.replies[0]
                 status, text = reply() if callable(reply) else reply
-                kind = "application/json" if text.startswith(("{", "[")) else "text/html"
+                kind = "text/event-stream" if text.startswith("data:") else "application/json"
                 self.send_response(status)
                 self.send_header("Content-Type", kind)
                 self.send_header("Content-Length", str(len(text.encode())))
@@ -77,7 +82,13 @@ def server() -> Iterator[Server]:
     made.close()
 
 
-def client(url: str, *, max_retries: int = 0, timeout_s: float = 5) -> OpenAIChat:
+def client(
+    url: str,
+    *,
+    max_retries: int = 0,
+    timeout_s: float = 5,
+    on_retry: Callable[[int], None] = lambda _: None,
+) -> OpenAIChat:
     return OpenAIChat(
         base_url=url,
         api_key=KEY,
@@ -86,6 +97,7 @@ def client(url: str, *, max_retries: int = 0, timeout_s: float = 5) -> OpenAICha
         max_retries=max_retries,
         temperature=0.5,
         max_new_tokens=7,
+        on_retry=on_retry,
     )
 
 
@@ -97,21 +109,28 @@ async def ask(chat: OpenAIChat, timeout_s: float = 5) -> Completion:
 
 
 async def test_the_chat_and_the_settings_reach_the_server(server: Server) -> None:
-    server.replies = [(200, said(" red \n"))]
-    assert await ask(client(server.url)) == Completion("red", 11, 2)
+    server.replies = [(200, said(None, " dark", "", " red \n"))]
+    completion = await ask(client(server.url))
+    assert completion == Completion("dark red", 11, 2)
+    assert completion.first_token_s is not None
+    assert 0 < completion.first_token_s < 5
     ((key, body),) = server.requests
     assert key == f"Bearer {KEY}"
     assert body["messages"] == CHAT
     assert body["model"] == "m"
     assert body["temperature"] == 0.5
     assert body["max_completion_tokens"] == 7
+    assert body["stream"] is True
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
 async def test_a_passing_failure_is_tried_again(server: Server, status: int) -> None:
     server.replies = [(status, "{}"), (200, said("red"))]
-    assert (await ask(client(server.url, max_retries=1))).text == "red"
+    retries: list[int] = []
+    chat = client(server.url, max_retries=1, on_retry=retries.append)
+    assert (await ask(chat)).text == "red"
     assert len(server.requests) == 2
+    assert retries == [1]
 
 
 @pytest.mark.parametrize(
@@ -125,8 +144,12 @@ async def test_a_passing_failure_is_tried_again(server: Server, status: int) -> 
         (200, "<html>SECRET</html>", ChatUnavailable),
         (200, "{SECRET", ChatUnavailable),
         (200, '{"choices": []}', ChatUnavailable),
-        (200, '{"choices": [{"SECRET": 1}]}', ChatUnavailable),
-        (200, '["SECRET"]', ChatUnavailable),
+        (200, "data: {SECRET\n\n", ChatUnavailable),
+        (200, 'data: ["SECRET"]\n\n', ChatUnavailable),
+        (200, 'data: {"choices": []}\n\n', ChatUnavailable),
+        (200, 'data: {"choices": [{"SECRET": 1}]}\n\n', ChatUnavailable),
+        (200, 'data: {"error": {"message": "SECRET"}}\n\n', ChatUnavailable),
+        (200, said(*["SECRET" * 1000] * 20), ChatUnavailable),
         (200, said("SECRET", finish_reason="content_filter"), ChatRefused),
         (200, said(None, refusal="SECRET"), ChatRefused),
         (200, said(" \n"), ChatEmpty),

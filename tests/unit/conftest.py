@@ -3,6 +3,11 @@
 import sys
 
 import pytest
+from hypothesis import settings
+
+# How long an example takes says nothing on a machine that does other work too.
+settings.register_profile("admirer", deadline=None)
+settings.load_profile("admirer")
 
 HEAVY = ("ray", "torch", "transformers", "onnxruntime")
 

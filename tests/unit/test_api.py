@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from httpx import Response
+from httpx import ASGITransport, AsyncClient, Response
 from PIL import Image
 from unit.fake_stages import CAPTION, FakeStages, failing, hang
 
@@ -215,7 +215,7 @@ def test_the_openapi_document_shows_every_route(client: TestClient) -> None:
     paths = client.get("/openapi.json").json()["paths"]
     assert set(paths) == {
         "/v1/answers", "/v1/captions", "/v1/tags", "/v1/examples/search", "/v1/embeddings",
-        "/v1/models", "/health/live", "/health/ready",
+        "/v1/feedback", "/v1/models", "/health/live", "/health/ready",
     }  # fmt: skip
     assert client.get("/docs").status_code == 200
 
@@ -230,7 +230,7 @@ def test_every_example_of_the_openapi_document_can_be_sent(client: TestClient) -
             body = operation["requestBody"]["content"]["application/json"]["example"]
             assert client.post(path, json=body).status_code == 200
             sent += 1
-    assert sent == 5
+    assert sent == 6
 
 
 def test_a_sane_request_id_is_kept_and_reaches_the_stages(
@@ -420,6 +420,28 @@ def test_an_essential_stage_that_fails_is_a_problem(
     response = ask(client)
     problem(response, code)
     assert ("Retry-After" in response.headers) == (response.status_code == 503)
+
+
+async def test_requests_beyond_the_limit_are_refused_before_any_work(
+    stages: FakeStages, bundle: Bundle
+) -> None:
+    """Those that were accepted keep their time, whatever comes on top."""
+    go_on = asyncio.Event()
+    stages.instead = {"captioner": go_on.wait}
+    transport = ASGITransport(app(stages, bundle, max_concurrent_requests=2))
+    body = {"image": PHOTO64, "question": QUESTION}
+    async with AsyncClient(transport=transport, base_url="http://admirer") as client:
+        accepted = [asyncio.create_task(client.post("/v1/answers", json=body)) for _ in range(2)]
+        while stages.started["captioner"] < 2:  # noqa: ASYNC110 - the stage has no event for it
+            await asyncio.sleep(0.001)
+        refused = await client.post("/v1/answers", json=body)
+        problem(refused, "overloaded")
+        assert refused.headers["Retry-After"]
+        assert (await client.get("/health/live")).status_code == 200
+        go_on.set()
+        assert [response.status_code for response in await asyncio.gather(*accepted)] == [200, 200]
+        assert stages.started["captioner"] == 2
+        assert (await client.post("/v1/answers", json=body)).status_code == 200
 
 
 def test_a_stage_that_is_done_without_is_named(client: TestClient, stages: FakeStages) -> None:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deployments.assembler import Assembler, assemble, describe
-from deployments.messages import Example, Prompt
+from deployments.messages import Call, Example, Prompt
 from deployments.settings import AssemblerSettings
 
 CAPTION = "the user's own photo"
@@ -171,6 +171,6 @@ def test_a_larger_budget_never_drops_an_example(
 async def test_the_stage_gives_what_the_function_gives() -> None:
     settings = AssemblerSettings(form="completion")
 
-    prompt = await Assembler(settings).assemble(CAPTION, TAGS, QUESTION, solved(2))
+    prompt = await Assembler(settings).assemble(CAPTION, TAGS, QUESTION, solved(2), Call("r1", 5))
 
     assert prompt == prompt_of(settings, solved(2))

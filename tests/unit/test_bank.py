@@ -202,7 +202,7 @@ def test_random_examples_need_no_vector(bank: ExampleBank) -> None:
     seed=st.integers(0, 9),
     similarity=st.sampled_from(["image_question", "image", "question", "random"]),
 )
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_what_is_found_is_in_order_without_repeats_and_within_bounds(
     bank: ExampleBank, k: int, seed: int, similarity: str
 ) -> None:

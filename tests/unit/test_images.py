@@ -224,7 +224,7 @@ def only_bad_image(read: Callable[[], ReceivedPhoto]) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(data=st.data())
 def test_damaged_images_raise_nothing_but_bad_image(data: st.DataObject) -> None:
     exif = Image.Exif()
@@ -235,7 +235,7 @@ def test_damaged_images_raise_nothing_but_bad_image(data: st.DataObject) -> None
     only_bad_image(lambda: read_photo(image, LIMITS))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     head=st.sampled_from(
         [b"", b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"BM", b"RIFF\0\0\0\0WEBPVP8 "]
@@ -253,3 +253,10 @@ async def test_photos_are_read_beside_the_event_loop() -> None:
     assert len(photos) == 3
     started = [thread.name for thread in set(threading.enumerate()) - before]
     assert started == ["photos_0"]
+
+
+@pytest.mark.parametrize(("grey", "expected"), [(0, 0.0), (255, 1.0), (51, 0.2)])
+def test_the_mean_brightness_of_a_photo_is_told(grey: int, expected: float) -> None:
+    for image in (Image.new("RGB", (64, 48), (grey,) * 3), Image.new("L", (3000, 20), grey)):
+        photo = read_photo(encoded(image, "JPEG"), LIMITS)
+        assert photo.intensity == pytest.approx(expected, abs=0.01)

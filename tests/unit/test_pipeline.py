@@ -98,6 +98,15 @@ async def test_an_answer_does_without_tags_or_examples(
     assert not (answered.tags if stage == "tagger" else answered.examples)
 
 
+async def test_a_stage_that_hangs_is_waited_for_no_longer_than_the_settings_say(
+    stages: FakeStages,
+) -> None:
+    stages.instead = {"tagger": hang}
+    pipeline = stages.pipeline(Degrade(timeout_s=0.05))
+    answered = await pipeline.ask(PHOTO, QUESTION, n_shot=2, call=Call("r1", 3600))
+    assert answered.degraded == ("tagger",)
+
+
 async def test_a_stage_that_hangs_leaves_time_for_the_answer(stages: FakeStages) -> None:
     stages.instead = {"tagger": hang}
     answered = await ask(stages, timeout_s=0.4)

@@ -10,20 +10,27 @@ from unit.test_api import PHOTO, QUESTION, bundle, stages  # noqa: F401 - fixtur
 
 from deployments.batching import Batcher, reporting_to
 from deployments.errors import AnswererFailed, BadImage, StageFailed
+from deployments.messages import Photo
 from deployments.metrics import (
     ANSWER_CHARACTERS,
     BATCH_ITEMS,
+    BATCH_MAX_ITEMS,
     BUNDLE_INFO,
+    CACHE_LOOKUPS,
     DEGRADED_ANSWERS,
+    FEEDBACK,
     METRICS,
     MODEL_ERRORS,
     MODEL_SECONDS,
     PHOTO_BYTES,
+    PHOTO_INTENSITY,
     PHOTO_PIXELS,
+    QUESTION_CHARACTERS,
     QUEUE_SECONDS,
     REQUEST_SECONDS,
     REQUESTS,
 )
+from deployments.recent import RecentPhotos
 from models.bundle import Bundle
 from serve.api import create_api
 from serve.settings import AppSettings
@@ -66,6 +73,9 @@ def test_an_answer_is_reported_by_route(client: TestClient, meters: FakeMeters) 
     assert labels == {"route": "/v1/answers"}
     assert meters.of(PHOTO_BYTES) == [(len(PHOTO), {})]
     assert meters.of(PHOTO_PIXELS) == [(64 * 48, {})]
+    assert meters.of(QUESTION_CHARACTERS) == [(len(QUESTION), {})]
+    [(intensity, _)] = meters.of(PHOTO_INTENSITY)
+    assert 0 <= intensity <= 1
     assert meters.of(ANSWER_CHARACTERS) == [(len("two"), {})]
     assert meters.of(BUNDLE_INFO) == [(1, {"bundle": "test@7"})]
 
@@ -105,9 +115,63 @@ async def test_every_run_of_a_model_is_reported(meters: FakeMeters) -> None:
     def run(items: object) -> list[int | BadImage]:
         return [item if item else BadImage("No.") for item in items]  # type: ignore[attr-defined]
 
-    batcher = Batcher(run, max_size=8, max_waiting=8, observe=reporting_to(meters))
+    batcher = Batcher(run, max_size=8, max_waiting=8, observe=reporting_to(meters, 8))
     await asyncio.gather(*(batcher.submit(n, 5) for n in (0, 1, 2)), return_exceptions=True)
     runs = [int(items) for items, _ in meters.of(BATCH_ITEMS)]
     assert sum(runs) == len(meters.of(QUEUE_SECONDS)) == 3
     assert len(meters.of(MODEL_SECONDS)) == len(runs)
     assert sum(failed for failed, _ in meters.of(MODEL_ERRORS)) == 1
+    assert meters.of(BATCH_MAX_ITEMS) == [(8, {})]
+
+
+async def test_a_photo_that_came_before_is_not_made_again(meters: FakeMeters) -> None:
+    recent: RecentPhotos[str] = RecentPhotos(2, meters)
+    made: list[str] = []
+
+    async def ask(photo: str) -> str:
+        async def make() -> str:
+            made.append(photo)
+            return photo.upper()
+
+        return await recent.get(Photo(photo.encode()), make)
+
+    asked = ["a", "b", "a", "c", "a", "b"]
+    assert [await ask(photo) for photo in asked] == [photo.upper() for photo in asked]
+    assert made == ["a", "b", "c", "b"], "the one asked for longest ago goes first"
+    outcomes = [labels["outcome"] for _, labels in meters.of(CACHE_LOOKUPS)]
+    assert outcomes == ["miss", "miss", "hit", "miss", "hit", "miss"]
+
+
+async def test_an_error_is_not_remembered(meters: FakeMeters) -> None:
+    recent: RecentPhotos[str] = RecentPhotos(2, meters)
+
+    async def fail() -> str:
+        raise BadImage("No.")
+
+    async def succeed() -> str:
+        return "a"
+
+    with pytest.raises(BadImage):
+        await recent.get(Photo(b"a"), fail)
+    assert await recent.get(Photo(b"a"), succeed) == "a"
+
+
+async def test_nothing_is_kept_where_the_settings_say_so(meters: FakeMeters) -> None:
+    recent: RecentPhotos[int] = RecentPhotos(0, meters)
+    numbers = iter(range(2))
+
+    async def count() -> int:
+        return next(numbers)
+
+    assert [await recent.get(Photo(b"a"), count) for _ in range(2)] == [0, 1]
+    assert not meters.of(CACHE_LOOKUPS)
+
+
+def test_feedback_is_counted_by_its_verdict(client: TestClient, meters: FakeMeters) -> None:
+    for helpful in (True, False, True):
+        sent = client.post("/v1/feedback", json={"id": "a1", "helpful": helpful})
+        assert sent.json() == {"id": "a1"}
+    verdicts = [labels["verdict"] for _, labels in meters.of(FEEDBACK)]
+    assert verdicts == ["helpful", "unhelpful", "helpful"]
+    assert client.post("/v1/feedback", json={"id": "a\nb", "helpful": True}).status_code == 400
+    assert len(meters.of(FEEDBACK)) == 3

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from unit.fake_meters import FakeMeters
 
 from bank.examples import Example
 from bank.index import ExampleBank
 from bank.vectors import BankVectors, MadeBy
-from deployments.answerer import Answerer, LocalModel, RemoteModel
+from deployments.answerer import Answerer
 from deployments.captioner import Captioner
 from deployments.errors import (
     AnswererFailed,
@@ -20,9 +21,23 @@ from deployments.errors import (
     DeadlineExceeded,
     ModelNotReady,
 )
+from deployments.language_models import LocalModel, RemoteModel
 from deployments.messages import Call, Message, Photo, Prompt
+from deployments.metrics import (
+    LLM_COMPLETION_TOKENS,
+    LLM_COST_DOLLARS,
+    LLM_PROMPT_TOKENS,
+    LLM_REQUESTS,
+    NO_METERS,
+    Meters,
+)
 from deployments.retriever import Retrieval, Retriever
-from deployments.settings import AnswererSettings, CaptionerSettings, RetrieverSettings
+from deployments.settings import (
+    AnswererSettings,
+    CaptionerSettings,
+    Price,
+    RetrieverSettings,
+)
 from models.chat import Completion
 from models.chat.errors import ChatEmpty, ChatError, ChatRefused, ChatTimeout, ChatUnavailable
 from models.photos import Rgb
@@ -183,8 +198,10 @@ class FakeChat:
         return len(chat)
 
 
-def local(settings: AnswererSettings) -> Answerer:
-    return Answerer(settings, "demo", lambda *_: LocalModel(FakeChat(), "fake", settings))
+def local(settings: AnswererSettings, meters: Meters = NO_METERS) -> Answerer:
+    return Answerer(
+        settings, "demo", lambda *_: LocalModel(FakeChat(), "fake", settings, meters), meters=meters
+    )
 
 
 async def test_a_local_model_answers_the_last_message() -> None:
@@ -194,13 +211,34 @@ async def test_a_local_model_answers_the_last_message() -> None:
 
 
 async def test_a_prompt_that_is_too_long_fails_alone() -> None:
-    answerer = local(AnswererSettings())
+    meters = FakeMeters()
+    answerer = local(AnswererSettings(), meters)
     long = Prompt(PROMPT.messages * 2, ())
     fine, failed = await asyncio.gather(
         answerer.answer(PROMPT, CALL), answerer.answer(long, CALL), return_exceptions=True
     )
     assert not isinstance(fine, BaseException)
     assert isinstance(failed, AnswererFailed)
+    outcomes = {labels["outcome"] for _, labels in meters.of(LLM_REQUESTS)}
+    assert outcomes == {"ok", "too_long"}
+
+
+async def test_tokens_are_counted_and_cost_what_the_settings_say() -> None:
+    meters = FakeMeters()
+    price = Price(prompt_dollars_per_million=1e6, completion_dollars_per_million=2e6)
+    settings = AnswererSettings(max_new_tokens=7, prices={"fake": price, "other": price})
+    await local(settings, meters).answer(PROMPT, CALL)
+    labels = {"model": "fake"}
+    assert meters.of(LLM_PROMPT_TOKENS) == [(2, labels)]
+    assert meters.of(LLM_COMPLETION_TOKENS) == [(7, labels)]
+    assert meters.of(LLM_COST_DOLLARS) == [(2 * 1 + 7 * 2, labels)]
+
+
+async def test_a_model_without_a_price_reports_no_cost() -> None:
+    meters = FakeMeters()
+    await local(AnswererSettings(), meters).answer(PROMPT, CALL)
+    assert meters.of(LLM_REQUESTS) == [(1, {"model": "fake", "outcome": "ok"})]
+    assert not meters.of(LLM_COST_DOLLARS)
 
 
 @pytest.mark.parametrize(
@@ -215,13 +253,16 @@ async def test_a_prompt_that_is_too_long_fails_alone() -> None:
 async def test_what_a_remote_model_does_wrong_becomes_our_error(
     error: ChatError, expected: type[Exception]
 ) -> None:
+    meters = FakeMeters()
+
     class Failing:
         model = "far away"
 
-        async def complete(self, messages: Sequence[Any], timeout_s: float) -> Completion:
+        async def complete(self, *_: object) -> Completion:
             raise error
 
-    answerer = Answerer(AnswererSettings(), "hub", lambda *_: RemoteModel(Failing()))
+    answerer = Answerer(AnswererSettings(), "hub", lambda *_: RemoteModel(Failing()), meters)
     with pytest.raises(expected, match=str(error)[4:]):
         await answerer.answer(PROMPT, CALL)
     await answerer.check_health()
+    assert meters.of(LLM_REQUESTS) == [(1, {"model": "far away", "outcome": error.outcome})]

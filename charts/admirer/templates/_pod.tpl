@@ -11,6 +11,8 @@ authentication itself. Ray reads these when it starts: any change replaces the c
 {{- define "admirer.rayEnvironment" -}}
 HOME: /tmp
 RAY_USAGE_STATS_ENABLED: "0"
+HF_HUB_DISABLE_TELEMETRY: "1"
+ORT_DISABLE_TELEMETRY: "1"
 RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S: "60"
 RAY_worker_niceness: "0"
 RAY_SERVE_LOG_TO_STDERR: "1"
@@ -39,6 +41,7 @@ Nothing here may depend on the chart's or the app's version.
 {{- $ray := $root.Values.ray -}}
 {{- $isHead := eq .component "head" -}}
 {{- $cached := and $root.Values.modelCache.enabled (not $isHead) -}}
+{{- $printed := include "admirer.logsArePrinted" $root -}}
 metadata:
   labels:
     {{- include "admirer.componentLabels" (list $root .component) | nindent 4 }}
@@ -67,8 +70,10 @@ spec:
   {{- with include "admirer.scheduling" . | trim }}
   {{- . | nindent 2 }}
   {{- end }}
-  {{- if $cached }}
+  {{- if or $cached $printed }}
   initContainers:
+  {{- end }}
+  {{- if $cached }}
   - name: wait-for-models
     {{- include "admirer.container" $root | nindent 4 }}
     command: [python, /scripts/model_cache.py, wait, {{ $root.Values.app.bundle | quote }}, "--seconds", {{ int $root.Values.modelCache.waitSeconds | quote }}]
@@ -80,6 +85,19 @@ spec:
     volumeMounts:
     - {name: tmp, mountPath: /tmp}
     - {name: models, mountPath: /models, readOnly: true}
+    - {name: scripts, mountPath: /scripts, readOnly: true}
+  {{- end }}
+  {{- if $printed }}
+  # A sidecar ends after Ray and prints its last lines; among the containers KubeRay takes the first
+  # for Ray's, and the pod would wait for this one.
+  - name: logs
+    {{- include "admirer.container" $root | nindent 4 }}
+    restartPolicy: Always
+    command: [python, -I, /scripts/follow_logs.py, /tmp/ray]
+    resources:
+      {{- toYaml $root.Values.logs.sidecar.resources | nindent 6 }}
+    volumeMounts:
+    - {name: ray-logs, mountPath: /tmp/ray, readOnly: true}
     - {name: scripts, mountPath: /scripts, readOnly: true}
   {{- end }}
   containers:
@@ -99,6 +117,9 @@ spec:
     {{- end }}
     volumeMounts:
     - {name: tmp, mountPath: /tmp}
+    {{- if $printed }}
+    - {name: ray-logs, mountPath: /tmp/ray}
+    {{- end }}
     {{- if $cached }}
     - {name: models, mountPath: /models, readOnly: true}
     {{- end }}
@@ -108,15 +129,27 @@ spec:
   volumes:
   - name: tmp
     emptyDir: {sizeLimit: {{ $ray.temporaryStorage }}}
+  {{- if $printed }}
+  # KubeRay's own name, or the head would have another volume at this place for its autoscaler.
+  - name: ray-logs
+    emptyDir: {sizeLimit: {{ $ray.temporaryStorage }}}
+  {{- end }}
   {{- if $cached }}
   - name: models
     persistentVolumeClaim: {claimName: {{ include "admirer.claimName" $root }}}
+  {{- end }}
+  {{- if or $cached $printed }}
   - name: scripts
     configMap: {name: {{ include "admirer.fullname" $root }}-scripts}
   {{- end }}
   {{- with $pod.extraVolumes }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
+{{- end -}}
+
+{{/* Non-empty where the log is printed: an older Kubernetes would wait for the sidecar to end. */}}
+{{- define "admirer.logsArePrinted" -}}
+{{- if and .Values.logs.sidecar.enabled (semverCompare ">=1.29.0-0" .Capabilities.KubeVersion.Version) }}yes{{ end -}}
 {{- end -}}
 
 {{/* What every container of the chart has. */}}

@@ -1,14 +1,15 @@
 {{/*
 Write the settings of `from` into `to` under the names that the app has: camelCase becomes
 snake_case and nothing else changes. Whole numbers lose the exponent that a large float would get.
+Under `prices` keys are names of models, and stay as they are.
 */}}
 {{- define "admirer.translate" -}}
 {{- $to := .to -}}
 {{- range $key, $value := .from -}}
-{{- $name := snakecase $key -}}
+{{- $name := ternary $key (snakecase $key) (eq (default "" $.under) "prices") -}}
 {{- if kindIs "map" $value -}}
 {{- $inner := dict -}}
-{{- include "admirer.translate" (dict "from" $value "to" $inner) -}}
+{{- include "admirer.translate" (dict "from" $value "to" $inner "under" $key) -}}
 {{- if $inner }}{{ $_ := set $to $name $inner }}{{ end -}}
 {{- else if kindIs "float64" $value -}}
 {{- $_ := set $to $name (ternary (int64 $value) $value (eq (floor $value) $value)) -}}

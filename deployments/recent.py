@@ -1,0 +1,40 @@
+"""The last photos that a stage has seen, with what it made of them.
+
+Somebody who asks several questions of one photo pays for its caption and its tags once. Each
+replica keeps its own: nothing is shared, and nothing needs to be.
+"""
+
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from hashlib import sha256
+from typing import Generic, TypeVar
+
+from deployments.messages import Photo
+from deployments.metrics import CACHE_LOOKUPS, Meters
+from deployments.tracing import current
+
+Value = TypeVar("Value")
+
+
+class RecentPhotos(Generic[Value]):
+    """Keeps the values of the `max_photos` photos that were asked for last; 0 keeps none."""
+
+    def __init__(self, max_photos: int, meters: Meters) -> None:
+        self._max_photos, self._meters = max_photos, meters
+        self._values: OrderedDict[bytes, Value] = OrderedDict()
+
+    async def get(self, photo: Photo, make: Callable[[], Awaitable[Value]]) -> Value:
+        """Return the photo's value; what `make` raises is not kept."""
+        if not self._max_photos:
+            return await make()
+        key = sha256(photo).digest()
+        is_known = key in self._values
+        current().set({"admirer.cache.hit": is_known})
+        self._meters.record(CACHE_LOOKUPS, labels={"outcome": "hit" if is_known else "miss"})
+        if is_known:
+            self._values.move_to_end(key)
+            return self._values[key]
+        value = self._values[key] = await make()
+        while len(self._values) > self._max_photos:
+            self._values.popitem(last=False)
+        return value
