@@ -2,8 +2,8 @@
 
 Expected before measuring: at half capacity all are answered, at twice capacity about half, the
 rest refused with 503 and Retry-After in milliseconds; accepted answers take longer than at half
-capacity because queues stand full, but boundedly: p95 at most the queue (64 waiting at the
-slowest stage) divided by capacity, and none out of time. No other status, no broken connection.
+capacity, but boundedly: twelve are in work at a time, so p95 is near twelve divided by capacity,
+and none is out of time. No other status, no broken connection.
 
 Half and twice capacity take turns within one run, so that a slow minute of the machine hits both.
 
@@ -26,6 +26,8 @@ from benchmarks.running_app import Request, bundled_requests, running_app
 from benchmarks.traffic import Outcome, closed, crowd
 
 SHARES = (0.5, 2.0)
+WORKERS = 8
+"""Who ask without a pause while capacity is measured: fewer than the demo refuses."""
 
 
 def main(
@@ -57,8 +59,8 @@ def main(
 async def _measure(
     url: str, requests: Sequence[Request], rounds: int, seconds: float
 ) -> tuple[float, dict[float, list[list[Outcome]]]]:
-    await closed(url, requests, workers=16, count=64)
-    outcomes, took_s = await closed(url, requests, workers=16, count=256)
+    await closed(url, requests, workers=WORKERS, count=64)
+    outcomes, took_s = await closed(url, requests, workers=WORKERS, count=256)
     capacity = sum(each.status == 200 for each in outcomes) / took_s
     by_share: dict[float, list[list[Outcome]]] = {share: [] for share in SHARES}
     for seed in range(rounds):

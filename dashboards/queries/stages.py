@@ -1,0 +1,93 @@
+"""The stages: first as the ingress that calls them sees them, then as their replicas do.
+
+The former have the label `stage` and know every stage; the latter have Ray's `deployment`, and
+the assembler, which runs no model, has none of them.
+"""
+
+from dashboards.promql import Scope, aggregate, observations, quantile, rate, select, share
+from deployments.metrics import (
+    BATCH_ITEMS,
+    BATCH_MAX_ITEMS,
+    CACHE_LOOKUPS,
+    DEGRADED_ANSWERS,
+    MODEL_ERRORS,
+    MODEL_SECONDS,
+    QUEUE_SECONDS,
+    STAGE_CALLS,
+    STAGE_SECONDS,
+)
+
+
+def call_rate(scope: Scope) -> str:
+    """Return calls a second by stage."""
+    return rate(STAGE_CALLS, scope, "stage")
+
+
+def outcome_rate(scope: Scope) -> str:
+    """Return calls a second by stage and by what became of them."""
+    return rate(STAGE_CALLS, scope, "stage", "code")
+
+
+def error_share(scope: Scope) -> str:
+    """Return the share of calls that failed, by stage; callers that went away do not count."""
+    failed = rate(STAGE_CALLS, scope, "stage", matchers=('code!~"ok|cancelled"',))
+    return share(failed, call_rate(scope))
+
+
+def call_seconds(scope: Scope, q: float) -> str:
+    """Return the q-quantile of seconds of a call by stage: transport, queue and work."""
+    return quantile(q, STAGE_SECONDS, scope, "stage")
+
+
+def degraded_share(scope: Scope) -> str:
+    """Return, by stage, the share of its calls whose answer did without it."""
+    return share(rate(DEGRADED_ANSWERS, scope, "stage"), call_rate(scope))
+
+
+def queue_seconds(scope: Scope, q: float) -> str:
+    """Return the q-quantile of seconds that calls wait in a replica, by stage."""
+    return quantile(q, QUEUE_SECONDS, scope, "deployment")
+
+
+def model_seconds(scope: Scope, q: float) -> str:
+    """Return the q-quantile of seconds of one run of the model, by stage."""
+    return quantile(q, MODEL_SECONDS, scope, "deployment")
+
+
+def item_rate(scope: Scope) -> str:
+    """Return items a second that went through the model, by stage."""
+    return observations(QUEUE_SECONDS, scope, "deployment")
+
+
+def batch_size(scope: Scope) -> str:
+    """Return the mean number of items in one run of the model, by stage.
+
+    Each item is observed once as it leaves the queue and each run once, so that counts suffice.
+    """
+    return f"{item_rate(scope)} / ({observations(MODEL_SECONDS, scope, 'deployment')} > 0)"
+
+
+def batch_size_quantile(scope: Scope, q: float) -> str:
+    """Return the q-quantile of items in one run of the model, by stage."""
+    return quantile(q, BATCH_ITEMS, scope, "deployment")
+
+
+def batch_limit(scope: Scope) -> str:
+    """Return the most items that one run of the model may have, by stage."""
+    return aggregate("max", select(BATCH_MAX_ITEMS, scope), scope, "deployment")
+
+
+def batch_fill(scope: Scope) -> str:
+    """Return the mean size of a batch as a share of the largest allowed, by stage."""
+    return f"{batch_size(scope)} / {batch_limit(scope)}"
+
+
+def model_error_share(scope: Scope) -> str:
+    """Return the share of items for which the model gave an error, by stage."""
+    return share(rate(MODEL_ERRORS, scope, "deployment"), item_rate(scope))
+
+
+def cache_hit_share(scope: Scope) -> str:
+    """Return the share of photos that a replica had seen just before, by stage."""
+    hits = rate(CACHE_LOOKUPS, scope, "deployment", matchers=('outcome="hit"',))
+    return share(hits, rate(CACHE_LOOKUPS, scope, "deployment"))

@@ -1,0 +1,57 @@
+"""Alerts on what answers are made of: the language model and its price, and what was missing."""
+
+from dataclasses import replace
+
+from dashboards import slo
+from dashboards.promql import aggregate, select
+from dashboards.queries import answers, stages
+from dashboards.rules_format import APP, SCOPE, Alert, Group
+from deployments.metrics import LLM_COST_DOLLARS
+
+_FAULTS = answers.llm_fault_share(SCOPE)
+
+LLM_FAILING = Alert(
+    name="AdmirerLlmFailing",
+    severity="page",
+    summary="{{ $value | humanizePercentage }} of the prompts to {{ $labels.model }} fail in the"
+    f" answerer of {APP}.",
+    description="See which outcome grows (Answers, prompts by outcome): refused is the key, the"
+    " quota or the model's name; timeout and unavailable are the provider or the way to it.",
+    expr=f"{_FAULTS} > {slo.LLM_FAULT_SHARE:g}",
+    operands=(_FAULTS,),
+    page="admirer-answers",
+)
+
+_COST = aggregate("sum", f"increase({select(LLM_COST_DOLLARS, SCOPE)}[1h])", SCOPE)
+
+LLM_OVER_BUDGET = Alert(
+    name="AdmirerLlmOverBudget",
+    severity="ticket",
+    summary=f'The answerer of {APP} spent {{{{ $value | printf "%.0f" }}}} dollars in an hour; its'
+    f" budget is {slo.LLM_DOLLARS_PER_HOUR:g}.",
+    description="Compare requests and tokens of a prompt with yesterday's (Answers): more requests"
+    " are a caller to talk to, longer prompts are n_shot or examples that grew.",
+    expr=f"{_COST} > {slo.LLM_DOLLARS_PER_HOUR:g}",
+    operands=(_COST,),
+    page="admirer-answers",
+)
+
+_DEGRADED = stages.degraded_share(replace(SCOPE, window="10m"))
+
+DEGRADED = Alert(
+    name="AdmirerAnswersDegraded",
+    severity="ticket",
+    summary=f"{{{{ $value | humanizePercentage }}}} of the answers of {APP} do without the"
+    " {{ $labels.stage }}.",
+    description="Answers still go out, poorer than they should be. See the stage's errors and"
+    " queue (Stages), then its log.",
+    expr=f"{_DEGRADED} > {slo.DEGRADED_SHARE:g}",
+    operands=(_DEGRADED,),
+    page="admirer-answers",
+    hold="10m",
+)
+
+
+def groups() -> tuple[Group, ...]:
+    """Return the alerts on answers."""
+    return (Group("admirer-answers", (LLM_FAILING, LLM_OVER_BUDGET, DEGRADED)),)

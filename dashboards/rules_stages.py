@@ -1,0 +1,122 @@
+"""Alerts on the stages: down, full, slow to take a call, slow to start.
+
+Ray drops a gauge that is no longer set, so that a stage without replicas has no series of its
+replicas at all: what should exist is read from the controller's series, never from the stage's.
+"""
+
+from dashboards import slo
+from dashboards.promql import aggregate, select
+from dashboards.queries import replicas, stages
+from dashboards.ray_series import QUEUED, REPLICA_STARTUP
+from dashboards.rules_format import APP, SCOPE, Alert, Group, Recording, laid_out
+
+_STAGE = f"The {{{{ $labels.deployment }}}} of {APP}"
+
+RUNNING = Recording("deployment:ray_replicas_running:sum", replicas.running(SCOPE))
+WANTED = Recording("deployment:ray_replicas_wanted:max", replicas.wanted(SCOPE))
+
+# An average, because the number of those who wait jumps from one scrape to the next.
+WAITING = Recording(
+    "deployment:ray_waiting_calls:avg5m",
+    aggregate("sum", f"avg_over_time({select(QUEUED, SCOPE)}[5m])", SCOPE, "deployment"),
+)
+
+
+def _queue_wait(q: float) -> Recording:
+    """Record for how many seconds calls wait in replicas; absent where there are no calls."""
+    return Recording(
+        f"deployment:admirer_queue_seconds:p{q * 100:g}_5m",
+        f"{stages.queue_seconds(SCOPE, q)} >= 0",
+    )
+
+
+QUEUE_P50, QUEUE_P95 = _queue_wait(0.5), _queue_wait(0.95)
+
+
+def _starts(suffix: str, *matchers: str) -> str:
+    """Return how many replicas have ever started, or how many of them in a bucket of time."""
+    series = select(REPLICA_STARTUP, SCOPE, *matchers, suffix=suffix)
+    return aggregate("sum", series, SCOPE, "deployment")
+
+
+_IN_TIME = f'le="{slo.COLD_START_S * 1000}"'
+SLOW_STARTS = Recording(
+    "deployment:ray_slow_starts:sum", f"{_starts('_count')} - {_starts('_bucket', _IN_TIME)}"
+)
+
+DOWN = Alert(
+    name="AdmirerStageDown",
+    severity="page",
+    summary=f"{_STAGE} has no healthy replica.",
+    description="Run `serve status` on the head: it tells the last error of the stage. A pending"
+    " pod means that a node or a GPU is missing.",
+    expr=laid_out(
+        f"""
+        {WANTED.name} > 0
+        unless
+        {RUNNING.name} > 0
+        """
+    ),
+    operands=(WANTED.name, RUNNING.name),
+    page="admirer-stages",
+    hold="2m",
+)
+
+SATURATED = Alert(
+    name="AdmirerStageSaturated",
+    severity="ticket",
+    summary=f"{_STAGE} has all the replicas that it may have, and calls still wait.",
+    description="Raise its maxReplicas if nodes are free, or let it refuse load earlier; what does"
+    " not fit gets 503 with Retry-After.",
+    expr=laid_out(
+        f"""
+        (
+          {WAITING.name} > 1
+          or
+          {QUEUE_P50.name} > {slo.QUEUE_S / 2:g}
+        )
+        and
+        {RUNNING.name} >= {replicas.most(SCOPE)}
+        """
+    ),
+    operands=(WAITING.name, QUEUE_P50.name, RUNNING.name, replicas.most(SCOPE)),
+    page="admirer-capacity",
+)
+
+QUEUE_OLD = Alert(
+    name="AdmirerQueueOld",
+    severity="ticket",
+    summary="One call in twenty waits {{ $value | humanizeDuration }} or more for the"
+    f" {{{{ $labels.deployment }}}} of {APP}.",
+    description="Compare replicas wanted and running (Stages): too few running means that starts"
+    " are slow or nodes are missing; as many as wanted, that the target per replica is too high.",
+    expr=f"{QUEUE_P95.name} > {slo.QUEUE_S:g}",
+    operands=(QUEUE_P95.name,),
+    page="admirer-stages",
+)
+
+COLD_START = Alert(
+    name="AdmirerColdStartSlow",
+    severity="ticket",
+    summary=f"{_STAGE} had {{{{ $value }}}} starts of more than {slo.COLD_START_S:g} s in an hour.",
+    description="See whether the pod waited for a node, an image or a download: the events of the"
+    " pod tell the first two, the replica's log the third.",
+    # Not increase(): the first start makes the series, and a first sample is no increase.
+    expr=laid_out(
+        f"""
+        {SLOW_STARTS.name}
+        -
+        ({SLOW_STARTS.name} offset 1h or 0 * {SLOW_STARTS.name})
+        > 0
+        """
+    ),
+    operands=(SLOW_STARTS.name,),
+    page="admirer-stages",
+    hold="1m",
+)
+
+
+def groups() -> tuple[Group, ...]:
+    """Return what is recorded and, after it in the same group, the alerts that read it."""
+    records = (RUNNING, WANTED, WAITING, QUEUE_P50, QUEUE_P95, SLOW_STARTS)
+    return (Group("admirer-stages", (*records, DOWN, SATURATED, QUEUE_OLD, COLD_START)),)
