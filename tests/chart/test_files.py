@@ -76,6 +76,21 @@ def test_each_file_of_rules_becomes_a_prometheus_rule_unchanged(chart: Path) -> 
     assert rule["spec"] == RULES
 
 
+def test_runbook_links_lead_to_where_the_repository_is_browsed() -> None:
+    values = {"alerts.repositoryUrl": "https://git.example/admirer/blob/main/"}
+    found = of_kind("PrometheusRule", render(values=values, monitors=True))
+    links = [
+        rule["annotations"]["runbook_url"]
+        for item in found
+        for group in item["spec"]["groups"]
+        for rule in group["rules"]
+        if "alert" in rule
+    ]
+    assert len(links) > 10
+    start = "https://git.example/admirer/blob/main/dashboards/RUNBOOK.md#"
+    assert all(link.startswith(start) for link in links)
+
+
 def test_empty_folders_become_nothing(chart: Path) -> None:
     for name in ("dashboards", "rules"):
         shutil.rmtree(chart / name)
