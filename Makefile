@@ -235,7 +235,7 @@ requirements: $(UV) ## Resolve the pinned requirement files again.
 	$(COMPILE) requirements/uv.in -o requirements/uv.txt
 	$(COMPILE) pyproject.toml --extra cpu --group install -o requirements/cpu.txt
 	$(COMPILE) pyproject.toml --extra gpu --group install -o requirements/gpu.txt
-	$(COMPILE) pyproject.toml --extra cpu --extra training --group install --group dev -o requirements/dev.txt
+	$(COMPILE) pyproject.toml --extra cpu --extra capacity --extra training --group install --group dev -o requirements/dev.txt
 
 .PHONY: clean
 clean: ## Remove environments and caches, nothing else.
