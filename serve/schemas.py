@@ -1,7 +1,7 @@
 """What goes over HTTP, as the OpenAPI document shows it.
 
 Requests are strict: a field that does not exist is refused, since a misspelt option would
-otherwise be ignored in silence. Bounds that are settings are checked by `serve.api`.
+otherwise be ignored in silence. Bounds that are settings are checked by `serve.routes`.
 """
 
 import base64
