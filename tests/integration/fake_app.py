@@ -23,6 +23,7 @@ from bank.examples import Example
 from bank.index import ExampleBank
 from bank.vectors import BankVectors, MadeBy
 from deployments.messages import Message
+from deployments.metrics import LLM_RETRIES, Meters
 from deployments.retriever import Retrieval
 from models.chat import Completion
 from models.tagging import Tag
@@ -93,6 +94,7 @@ class FakeClip:
 @dataclass(frozen=True)
 class FakeLanguageModel:
     stage: Stage
+    meters: Meters
     name: str = "fake"
 
     async def complete(self, messages: Sequence[Message], timeout_s: float) -> Completion:
@@ -103,6 +105,8 @@ class FakeLanguageModel:
             self.stage.note("cancelled")
             raise
         self.stage.note(f"ran {timeout_s > 0}")
+        # As if each prompt had been sent twice: only a server far away makes it so.
+        self.meters.record(LLM_RETRIES, labels={"model": self.name})
         return Completion(messages[-1].content.splitlines()[-1], len(messages), 1, 0.001)
 
     def check_health(self) -> None:
@@ -123,7 +127,7 @@ def fakes(folder: Path) -> Loaders:
         captioner=lambda *_: FakeCaptioner(Stage(folder, "captioner")),
         tagger=lambda *_: FakeTagger(Stage(folder, "tagger")),
         retriever=lambda *_: Retrieval(FakeClip(Stage(folder, "retriever")), fake_bank()),
-        answerer=lambda *_: FakeLanguageModel(Stage(folder, "answerer")),
+        answerer=lambda _, __, meters: FakeLanguageModel(Stage(folder, "answerer"), meters),
     )
 
 

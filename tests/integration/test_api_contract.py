@@ -27,7 +27,7 @@ CHECKS = [
 ]
 ROUTES = {
     "/v1/answers", "/v1/captions", "/v1/tags", "/v1/examples/search", "/v1/embeddings",
-    "/v1/models", "/health/live", "/health/ready",
+    "/v1/feedback", "/v1/models", "/health/live", "/health/ready",
 }  # fmt: skip
 
 
