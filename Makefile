@@ -66,6 +66,20 @@ test-integration: $(DEV) $(SERVE) ## Tests with models and a local Ray.
 	@$(MAKE) --silent prometheus || true
 	@$(PY) -m pytest tests/integration
 
+URL ?= http://127.0.0.1:8000
+USERS ?= 8
+TIME ?= 60s
+SHAPE ?= step
+# More options of load_tests/README.md, such as OPTIONS="--max-p95-ms 1000 --metrics-port 9646".
+OPTIONS ?=
+
+.PHONY: load-test
+load-test: $(DEV) ## Ask the app at URL as USERS people do for TIME; SHAPE is ramp, spike, soak or step.
+	@$(PY) -m locust -f load_tests/locustfile.py --headless --only-summary --stop-timeout 30 \
+		--host $(URL) --users $(USERS) --spawn-rate $(USERS) --run-time $(TIME) --shape $(SHAPE) \
+		--html build/load-test/report.html --csv build/load-test/locust --csv-full-history \
+		--report-dir build/load-test $(OPTIONS)
+
 .PHONY: docs
 docs: $(DEV) ## Write what is generated in README again.
 	@$(PY) -m serve.settings_table

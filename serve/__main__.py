@@ -125,6 +125,16 @@ def evaluate(context: typer.Context) -> None:
 
 
 @app.command(context_settings=_PASS_ON)
+def capacity(context: typer.Context) -> None:
+    """Plan replicas, nodes and cost for a rate and a p95."""
+    from serve.capacity_command import main as plan
+
+    command = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    command.command()(plan)
+    command(context.args, prog_name="admirer capacity")
+
+
+@app.command(context_settings=_PASS_ON)
 def bank(context: typer.Context) -> None:
     """Build or look at a bank of solved examples."""
     from bank.commands import app as command

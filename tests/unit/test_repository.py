@@ -45,7 +45,7 @@ def test_every_package_with_modules_is_installed() -> None:
     listed = set(
         tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
     )
-    rooms = {"bank", "deployments", "evaluation", "models", "serve", "training"}
+    rooms = {"bank", "deployments", "evaluation", "load_tests", "models", "serve", "training"}
     found = {
         ".".join(folder.relative_to(ROOT).parts)
         for room in rooms

@@ -1,0 +1,155 @@
+"""The steps of `admirer capacity`, each of which can fail with one clear sentence."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import yaml
+
+from load_tests.capacity import measurements as records
+from load_tests.capacity import overlay, report, traffic
+from load_tests.capacity.fit import Model, fit
+from load_tests.capacity.local_app import started_app, write_config
+from load_tests.capacity.measure import Steps, measure
+from load_tests.capacity.measurements import Measurements
+from load_tests.capacity.plan import Plan
+from load_tests.capacity.prediction import calibrated
+from load_tests.capacity.problems import CapacityError
+from load_tests.capacity.replay import Replay, replay_rate, write_replays
+from load_tests.capacity.search import search
+from load_tests.capacity.target import Prices, Target, priced, unpriced
+
+REPLAYED = (0.8, 1.0)
+"""Shares of the target's rate."""
+REPLAY_S = 20.0
+_UNBOUNDED = {
+    "limits": {"max_concurrent_requests": 64},
+}
+"""So that a load test of an app started here is answered and not refused."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where measurements come from: a file, an app, or one that is started here."""
+
+    file: Path | None
+    url: str | None
+    metrics_url: str | None
+    photos: Path
+    config: Path
+    cores: float | None
+    on_gpu: tuple[str, ...]
+    step_s: float
+
+
+def target(rate: float, p95_ms: float, rate_limit: float | None) -> Target:
+    """Return what a plan has to keep."""
+    return Target(rate=rate, p95_s=p95_ms / 1000, rate_limit=rate_limit)
+
+
+def measurements(
+    source: Source, command: list[str], out: Path, tell: Callable[[str], None]
+) -> Measurements:
+    """Return measurements, read or made; what is made is written down first.
+
+    Raises:
+        CapacityError: They cannot be had, or something failed in them.
+    """
+    if source.file is not None:
+        seen = records.read(source.file)
+    else:
+        unknown = sorted(set(source.on_gpu) - set(records.STAGES))
+        if unknown:
+            raise CapacityError(f"There is no stage {unknown[0]}; name one of {records.STAGES}.")
+        asked = traffic.questions(source.photos)
+        steps = Steps(step_s=source.step_s)
+        if source.url is None:
+            write_config(out / "measured.yaml", source.config, _UNBOUNDED)
+            with started_app(command, out / "measured.yaml") as app:
+                seen = _measured(app.url, app.metrics_url, asked, steps, source, tell)
+        elif source.metrics_url is None:
+            raise CapacityError("--url needs --metrics-url, which `admirer serve` prints.")
+        else:
+            seen = _measured(source.url, source.metrics_url, asked, steps, source, tell)
+        records.write(seen, out / "measurements.json")
+    seen.check()
+    return seen
+
+
+def _measured(
+    url: str,
+    metrics_url: str,
+    asked: Sequence[traffic.Question],
+    steps: Steps,
+    source: Source,
+    tell: Callable[[str], None],
+) -> Measurements:
+    return asyncio.run(
+        measure(url, metrics_url, asked, steps, cores=source.cores, on_gpu=source.on_gpu, tell=tell)
+    )
+
+
+def plan(
+    seen: Measurements,
+    wanted: Target,
+    prices: Prices | None,
+    node_cores: float | None,
+    max_nodes: int,
+) -> tuple[Plan, Model]:
+    """Return the cheapest plan and the model that it rests on.
+
+    Raises:
+        CapacityError: There is none.
+    """
+    if prices is not None:
+        nodes = priced(prices, seen, max_nodes)
+    else:
+        nodes = unpriced(seen, node_cores, max_nodes)
+    model = calibrated(fit(seen), seen)
+    return search(model, wanted, nodes), model
+
+
+def write(
+    made: Plan, model: Model, seen: Measurements, replays: Sequence[Replay], out: Path
+) -> None:
+    """Write the plan, its values for the chart, and the report."""
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "plan.json").write_text(made.model_dump_json(indent=1) + "\n", "utf-8")
+    heading = (
+        f"# For {made.target.rate:g} questions a second at p95 {made.target.p95_s * 1000:.0f} ms;"
+        " made by `admirer capacity`.\n"
+    )
+    values = yaml.safe_dump(overlay.values(made), sort_keys=False)
+    (out / "values.yaml").write_text(heading + values, "utf-8")
+    report.write_page(made, model, seen, replays, out)
+    if replays:
+        write_replays(replays, out / "replay.json")
+
+
+async def replays(
+    made: Plan, model: Model, command: list[str], config: Path, photos: Path, out: Path
+) -> list[Replay]:
+    """Start the plan on this machine, send its rate, and return predicted and seen.
+
+    Raises:
+        CapacityError: The plan needs more than this machine, or something failed.
+    """
+    here = psutil.cpu_count() or 1
+    if made.setting.cores > here or made.setting.gpus > 1:
+        raise CapacityError(
+            f"The plan needs {made.setting.cores:g} cores and {made.setting.gpus:g} GPUs; a replay"
+            f" has this machine's {here} cores."
+        )
+    asked = traffic.questions(photos)
+    write_config(out / "replayed.yaml", config, overlay.arguments(made))
+    with started_app(command, out / "replayed.yaml") as app:
+        async with traffic.Traffic(app.url, asked) as load:
+            await load.closed("answers", 2, 4)  # warms up
+        return [
+            await replay_rate(
+                app.url, model, made.setting, asked, share * made.target.rate, REPLAY_S, seed=seed
+            )
+            for seed, share in enumerate(REPLAYED, start=50)
+        ]

@@ -1,0 +1,203 @@
+"""From a load test to what one run of each stage takes: a fixed part and a part for each item.
+
+A mean is enough to fit it: where a run of b items takes a + c b seconds, the mean run takes
+a + c times the mean batch, however batches vary. Processor time is fitted where cores are shared,
+since waiting for a core is not work; a saturated stage's seconds a run where they are not.
+"""
+
+from collections.abc import Sequence
+from statistics import median
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import nnls
+
+from load_tests.capacity.measurements import (
+    STAGES,
+    Device,
+    Measurements,
+    Part,
+    Record,
+    StageWork,
+)
+from load_tests.capacity.problems import CapacityError
+
+Floats = NDArray[np.float64]
+SPREAD_POINTS = 21
+"""Quantiles kept of how much single calls differ."""
+
+
+class StageModel(Record):
+    """What a stage's runs take; a hosted stage has only what its calls took."""
+
+    device: Device
+    per_run_s: float
+    per_item_s: float
+    error: float
+    """Standard deviation of the fit's residuals, as a share."""
+    spread: tuple[float, ...]
+    """What single runs are times the fit, as even quantiles; their mean is 1."""
+    calls_s: tuple[float, ...] = ()
+    """Of a hosted stage: what calls took."""
+    items_per_call: int = 1
+    max_items: int
+    """Largest batch in calls, and `max_rate` the most calls a second of one replica: as seen."""
+    max_rate: float
+
+    def run_s(self, items: float) -> float:
+        """Return what a run of so many items takes on a core or GPU of its own."""
+        return self.per_run_s + self.per_item_s * items
+
+    def per_answer_s(self, items: float | None = None) -> float:
+        """Return the seconds that an answer costs in batches of so many, by default the largest."""
+        items = items or self.max_items
+        return self.run_s(items) / items
+
+    def knee(self) -> int:
+        """Return the batch from which a larger one saves less than a tenth of an answer's time."""
+        for items in range(1, self.max_items):
+            if self.per_answer_s(items) < 1.1 * self.per_item_s:
+                return items
+        return self.max_items
+
+
+class Model(Record):
+    """All that a simulation needs to know of an app."""
+
+    cores: float
+    taken_cores: float
+    """Busy whatever is asked: with other processes, and with what the app does by the second."""
+    stages: dict[str, StageModel]
+    ingress_s: float
+    """Processor seconds of the ingress for an answer, and `plane_s` of proxy and client."""
+    plane_s: float
+    pause_s: float = 0.0
+    """What an answer takes alone beside all work: hops, timers, wake-ups."""
+    alone_s: float
+    ingress_max_rate: float
+
+
+def fit(measurements: Measurements) -> Model:
+    """Return the model of what was measured.
+
+    Raises:
+        CapacityError: The measurements do not carry a model.
+    """
+    measurements.check()
+    answers = [*measurements.answers("closed"), *measurements.answers("open")]
+    ingress_cores, ingress_s = by_second_and_answer(
+        [(part.seconds, len(part.took_s), part.ingress_cpu_s) for part in answers]
+    )
+    plane_cores, plane_s = by_second_and_answer(
+        [(part.seconds, len(part.took_s), part.plane_cpu_s) for part in answers]
+    )
+    foreign_cores = median(part.foreign_cores for part in measurements.parts)
+    return Model(
+        cores=measurements.cores,
+        taken_cores=foreign_cores + ingress_cores + plane_cores,
+        stages={stage: _stage(stage, measurements) for stage in STAGES},
+        ingress_s=ingress_s,
+        plane_s=plane_s,
+        alone_s=median(measurements.alone_s()),
+        ingress_max_rate=max(
+            part.sent / part.seconds / measurements.replicas["ingress"]
+            for part in measurements.parts
+        ),
+    )
+
+
+def affine(items: Floats, seconds: Floats, weights: Floats) -> tuple[float, float, float]:
+    """Return a, c and the residuals' share of a + c x items: least squares, neither negative.
+
+    Args:
+        items: Mean batch of each point, `[n]`.
+        seconds: Mean seconds of a run, `[n]`.
+        weights: Runs of each point, `[n]`.
+    """
+    root = np.sqrt(weights) / seconds  # relative errors count, not absolute ones
+    ones = np.ones_like(items)
+    (fixed, each), _ = nnls(np.stack([ones, items], 1) * root[:, None], seconds * root)
+    residual = seconds / (fixed + each * items) - 1
+    return float(fixed), float(each), float(np.sqrt(np.average(residual**2, weights=weights)))
+
+
+def by_second_and_answer(
+    points: Sequence[tuple[float, int, float | None]],
+) -> tuple[float, float]:
+    """Return the cores that are busy by the second, and the seconds that an answer costs.
+
+    Args:
+        points: Seconds, answers and processor seconds of each part; None where nobody could see.
+    """
+    seen = np.array([point for point in points if point[2] is not None], float)
+    if not len(seen):
+        return 0.0, 0.0
+    (each_second, each_answer), _ = nnls(seen[:, :2], seen[:, 2])
+    return float(each_second), float(each_answer)
+
+
+def _stage(stage: str, measurements: Measurements) -> StageModel:
+    device = measurements.devices[stage]
+    replicas = measurements.replicas[stage]
+    seen = [(part, part.stages[stage]) for part in measurements.parts if stage in part.stages]
+    max_rate = max(work.items / part.seconds / replicas for part, work in seen)
+    quiet = [work.took_s for part, work in seen if part.callers == 1][-1]  # alone, where it was
+    if device == "hosted" or not any(work.runs for _, work in seen):
+        _, each = by_second_and_answer([(part.seconds, w.items, w.cpu_s) for part, w in seen])
+        return StageModel(
+            device=device, per_run_s=0.0, per_item_s=each, error=0.1, spread=(1.0,),
+            calls_s=tuple(quiet) if device == "hosted" else (), max_items=1, max_rate=max_rate,
+        )  # fmt: skip
+    fixed, each, error = _fit_runs(stage, device, seen, replicas)
+    largest = max(work.items / work.runs for _, work in seen if work.runs)
+    return StageModel(
+        device=device, per_run_s=fixed, per_item_s=each, error=error, spread=_spread(quiet),
+        items_per_call=measurements.items_per_call[stage],
+        max_items=max(1, round(largest)), max_rate=max_rate,
+    )  # fmt: skip
+
+
+def _fit_runs(
+    stage: str, device: Device, seen: Sequence[tuple[Part, StageWork]], replicas: int
+) -> tuple[float, float, float]:
+    points = [
+        (work.items / work.runs, run_s, work.runs)
+        for part, work in seen
+        if work.runs and (run_s := _run_s(device, part, work, replicas)) is not None and run_s > 0
+    ]
+    if len(points) < 2:
+        raise CapacityError(f"The load test says too little of the {stage}; run it again.")
+    items, seconds, runs = (np.array(column, float) for column in zip(*points, strict=True))
+    fixed, each, error = affine(items, seconds, runs)
+    together = [index for index, (part, work) in enumerate(_with_runs(seen)) if _whole(part)]
+    if device == "cpu" and together and len(points) == len(_with_runs(seen)):
+        # Work beside other stages costs more than alone: they share caches and memory.
+        at = np.array(together)
+        share = float(
+            np.sum(seconds[at] * runs[at]) / np.sum((fixed + each * items[at]) * runs[at])
+        )
+        fixed, each = fixed * share, each * share
+    return fixed, each, error
+
+
+def _with_runs(seen: Sequence[tuple[Part, StageWork]]) -> list[tuple[Part, StageWork]]:
+    return [(part, work) for part, work in seen if work.runs]
+
+
+def _whole(part: Part) -> bool:
+    return part.target == "answers"
+
+
+def _run_s(device: Device, part: Part, work: StageWork, replicas: int) -> float | None:
+    """Return what a run took; None where this part cannot tell."""
+    if device == "cpu" and work.cpu_s is not None:
+        return work.cpu_s / work.runs
+    saturated = part.kind == "closed" and not _whole(part) and (part.callers or 0) > replicas
+    return part.seconds * replicas / work.runs if saturated else None
+
+
+def _spread(quiet_s: Sequence[float]) -> tuple[float, ...]:
+    if len(quiet_s) < 5:
+        return (1.0,)
+    cuts = np.quantile(np.array(quiet_s), np.linspace(0.02, 0.98, SPREAD_POINTS))
+    return tuple(float(cut) for cut in cuts / cuts.mean())

@@ -1,0 +1,228 @@
+"""The load test that plans rest on: each stage alone, the whole one at a time, full, and in steps.
+
+Seconds of a run are told from a saturated stage: with enough callers its model never rests, so
+time divided by runs is what a run takes. Where the app's processes can be seen, their processor
+time by stage is kept too.
+"""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import psutil
+
+from load_tests.capacity import prometheus, traffic
+from load_tests.capacity.measurements import STAGES, Device, Measurements, Part, StageWork
+from load_tests.capacity.problems import CapacityError
+from load_tests.capacity.processes import INGRESS, PLANE, LocalApp, busy_core_s
+from load_tests.capacity.traffic import Question, Reply, Target, Traffic
+
+COUNTS_EVERY_S = 1.5
+COUNTS_WITHIN_S = 40
+"""Ray exports counters some seconds late."""
+TIMED_AS = {
+    "captioner": "caption",
+    "tagger": "tag",
+    "retriever": "retrieve",
+    "assembler": "assemble",
+    "answerer": "answer",
+}
+ALONE: tuple[Target, ...] = ("captioner", "tagger", "retriever")
+
+
+@dataclass(frozen=True)
+class Steps:
+    """How much load, and for how long."""
+
+    alone_callers: tuple[int, ...] = (1, 4, 16)
+    alone_s: float = 4
+    full_callers: int = 8
+    shares: tuple[float, ...] = (0.3, 0.55, 0.8)
+    """Of the rate that `full_callers` reach."""
+    step_s: float = 15
+
+
+async def measure(
+    url: str,
+    metrics_url: str,
+    asked: Sequence[Question],
+    steps: Steps,
+    *,
+    cores: float | None = None,
+    on_gpu: Sequence[str] = (),
+    tell: Callable[[str], None] = lambda line: None,
+) -> Measurements:
+    """Return what the load test saw.
+
+    Args:
+        url: Where the app answers.
+        metrics_url: Its metrics in Prometheus' text format.
+        asked: Questions, asked in turn.
+        steps: How much load.
+        cores: That the app's replicas share; unset takes this machine's, where it runs here.
+        on_gpu: Stages whose model runs on a GPU.
+        tell: Told of every part.
+
+    Raises:
+        CapacityError: The app or its metrics are not there.
+    """
+    await traffic.check_up(url)
+    counts = await prometheus.read(metrics_url)
+    app = LocalApp.behind(url)
+    if cores is None and app is None:
+        raise CapacityError(
+            f"The app at {url} runs elsewhere; say with --cores how many cores its replicas share."
+        )
+    async with Traffic(url, list(asked)) as load:
+        test = _LoadTest(load, metrics_url, app, tell)
+        parts = await test.all(steps)
+    counts = await prometheus.read(metrics_url)
+    replicas: Counter[str] = app.replicas() if app else Counter()
+    return Measurements(
+        measured=datetime.now(UTC).isoformat(timespec="seconds"),
+        url=url,
+        cores=cores or float(psutil.cpu_count() or 1),
+        devices={stage: _device(stage, counts, on_gpu) for stage in STAGES},
+        replicas={stage: max(1, replicas[stage]) for stage in (INGRESS, *STAGES)},
+        items_per_call=test.items_per_call,
+        max_items={
+            stage: most
+            for stage in STAGES
+            if (most := counts.most(prometheus.MAX_ITEMS, stage)) is not None
+        },
+        parts=tuple(parts),
+    )
+
+
+def _device(stage: str, counts: prometheus.Counts, on_gpu: Sequence[str]) -> Device:
+    if stage in on_gpu:
+        return "gpu"
+    if stage == "answerer" and not counts.total(prometheus.RUNS, stage):
+        return "hosted"
+    return "cpu"
+
+
+class _LoadTest:
+    def __init__(
+        self, load: Traffic, metrics_url: str, app: LocalApp | None, tell: Callable[[str], None]
+    ) -> None:
+        self._load, self._metrics_url, self._app, self._tell = load, metrics_url, app, tell
+        self.items_per_call: dict[str, int] = {}
+
+    async def all(self, steps: Steps) -> list[Part]:
+        await self.closed("answers", 4, steps.alone_s / 2)  # warms up; nothing is kept
+        parts = [await self.closed("answers", 1, 2 * steps.alone_s)]
+        parts += [
+            await self.closed(target, callers, steps.alone_s)
+            for target in ALONE
+            for callers in steps.alone_callers
+        ]
+        full = await self.closed("answers", steps.full_callers, steps.step_s)
+        parts.append(full)
+        capacity = len(full.took_s) / full.seconds
+        for seed, share in enumerate(steps.shares):
+            parts.append(await self.open(max(0.1, share * capacity), steps.step_s, seed))
+        return parts
+
+    async def closed(self, target: Target, callers: int, seconds: float) -> Part:
+        self._tell(f"{target}: {callers} at a time")
+        return await self._part(
+            lambda: self._load.closed(target, callers, seconds), target, callers=callers
+        )
+
+    async def open(self, rate: float, seconds: float, seed: int) -> Part:
+        self._tell(f"answers: {rate:.1f} a second")
+        moments = traffic.arrivals(rate, seconds, seed)
+        if not moments:
+            raise CapacityError(f"{rate:.2f} a second asks nothing in {seconds:g} s.")
+        return await self._part(lambda: self._load.crowd(moments), "answers", rate=rate, seed=seed)
+
+    async def _part(
+        self,
+        send: Callable[[], Awaitable[list[Reply]]],
+        target: Target,
+        *,
+        callers: int | None = None,
+        rate: float | None = None,
+        seed: int = 0,
+    ) -> Part:
+        before = await prometheus.read(self._metrics_url)
+        cpu, busy, started = self._cpu_s(), busy_core_s(), time.perf_counter()
+        replies = await send()
+        seconds = time.perf_counter() - started
+        busy = busy_core_s() - busy
+        spent = self._cpu_s() - cpu
+        answered = [reply for reply in replies if reply.status == 200]
+        refused = sum(reply.refused for reply in replies)
+        after = await self._settled(before, ALONE if target == "answers" else (target,), answered)
+        at_work = STAGES if target == "answers" else (target,)
+        for stage in at_work:
+            items = after.total(prometheus.ITEMS, stage) - before.total(prometheus.ITEMS, stage)
+            self.items_per_call[stage] = max(1, round(items / max(1, len(answered))))
+        return Part(
+            kind="closed" if callers else "open",
+            target=target,
+            rate=rate,
+            callers=callers,
+            seed=seed,
+            seconds=seconds,
+            sent=len(replies),
+            refused=refused,
+            failed=len(replies) - len(answered) - refused,
+            took_s=tuple(reply.took_s for reply in answered),
+            stages={
+                stage: self._work(stage, target, before, after, answered, spent)
+                for stage in at_work
+            },
+            ingress_cpu_s=spent[INGRESS] if self._app else None,
+            plane_cpu_s=spent[PLANE] if self._app else None,
+            foreign_cores=max(0.0, busy - spent.total()) / seconds if self._app else 0.0,
+        )
+
+    def _cpu_s(self) -> Counter[str]:
+        return self._app.cpu_s() if self._app else Counter()
+
+    async def _settled(
+        self, before: prometheus.Counts, stages: Sequence[str], answered: Sequence[Reply]
+    ) -> prometheus.Counts:
+        """Return the counters once they have counted what was answered, and stand still."""
+        until = time.monotonic() + COUNTS_WITHIN_S
+        last: list[int] = []
+        while True:
+            now = await prometheus.read(self._metrics_url)
+            counted = [
+                now.total(prometheus.ITEMS, stage) - before.total(prometheus.ITEMS, stage)
+                for stage in stages
+            ]
+            if min(counted) >= len(answered) and counted == last:
+                return now
+            last = counted
+            if time.monotonic() > until:
+                raise CapacityError(
+                    f"{self._metrics_url} counted {min(counted)} of {len(answered)} answers; it is"
+                    " another app's, or photos are answered from a cache."
+                )
+            await asyncio.sleep(COUNTS_EVERY_S)
+
+    def _work(
+        self,
+        stage: str,
+        target: Target,
+        before: prometheus.Counts,
+        after: prometheus.Counts,
+        answered: Sequence[Reply],
+        spent: Counter[str],
+    ) -> StageWork:
+        runs = after.total(prometheus.RUNS, stage) - before.total(prometheus.RUNS, stage)
+        name = TIMED_AS[stage]
+        return StageWork(
+            items=len(answered),
+            runs=runs,
+            cpu_s=max(0.0, spent[stage]) if self._app else None,
+            took_s=tuple(each.timings_s[name] for each in answered if name in each.timings_s)
+            if target == "answers"
+            else tuple(each.took_s for each in answered),
+        )

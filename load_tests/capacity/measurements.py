@@ -1,0 +1,123 @@
+"""What was seen of a running app, as a file that another day or machine can plan from.
+
+Only counts and seconds that add up are kept: Ray makes the sums of histograms up, so seconds a
+run come from processor time or from a saturated stage's clock, never from a histogram.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from load_tests.capacity.problems import CapacityError
+
+VERSION = 1
+STAGES = ("captioner", "tagger", "retriever", "assembler", "answerer")
+Device = Literal["cpu", "gpu", "hosted"]
+"""Where a stage spends its time: shared cores, a GPU, or a server elsewhere."""
+
+
+class Record(BaseModel):
+    """No change after reading, no unknown key."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class StageWork(Record):
+    """What one stage did during one part of a load test."""
+
+    items: int = Field(ge=0, description="Calls that were answered, however many items each has.")
+    runs: int = Field(ge=0, description="Runs of the model; 0 where the stage has none.")
+    cpu_s: float | None = Field(default=None, ge=0, description="Of its replicas' processes.")
+    took_s: tuple[float, ...] = Field(default=(), description="Of each call, by Server-Timing.")
+
+
+class Part(Record):
+    """Some seconds of load: a rate (open), or so many callers who wait (closed)."""
+
+    kind: Literal["open", "closed"]
+    target: Literal["answers", "captioner", "tagger", "retriever"]
+    rate: float | None = Field(default=None, gt=0, description="Asked a second, where open.")
+    callers: int | None = Field(default=None, ge=1, description="Who wait, where closed.")
+    seed: int = 0
+    seconds: float = Field(gt=0)
+    sent: int = Field(ge=1)
+    refused: int = Field(ge=0, description="Told to come back: 503 with Retry-After.")
+    failed: int = Field(ge=0, description="Everything else that is no answer.")
+    took_s: tuple[float, ...] = Field(description="Of each answer, as its caller saw it.")
+    stages: dict[str, StageWork]
+    ingress_cpu_s: float | None = None
+    plane_cpu_s: float | None = Field(
+        default=None, description="Of the proxy, Ray's own processes and this client."
+    )
+    foreign_cores: float = Field(
+        default=0, ge=0, description="Cores that processes of nobody's concern here kept busy."
+    )
+
+
+class Measurements(Record):
+    """A load test and what it ran against."""
+
+    version: Literal[1] = 1
+    measured: str
+    url: str
+    cores: float = Field(gt=0, description="That the app's replicas share.")
+    devices: dict[str, Device]
+    replicas: dict[str, int] = Field(description="Of each stage and of the ingress.")
+    max_items: dict[str, int] = Field(description="Batch limit of each stage that has one.")
+    items_per_call: dict[str, int] = Field(
+        description="That a call puts into a batch: the retriever's photo and question are two."
+    )
+    parts: tuple[Part, ...] = Field(min_length=1)
+
+    def answers(self, kind: Literal["open", "closed"]) -> list[Part]:
+        """Return the parts in which whole questions were asked."""
+        return [part for part in self.parts if part.kind == kind and part.target == "answers"]
+
+    def alone_s(self) -> tuple[float, ...]:
+        """Return what answers took that had the app for themselves."""
+        quiet = [part.took_s for part in self.answers("closed") if part.callers == 1]
+        return tuple(took_s for each in quiet for took_s in each)
+
+    def check(self) -> None:
+        """Make sure that a plan may rest on this.
+
+        Raises:
+            CapacityError: Something failed, or a kind of part is missing.
+        """
+        failed = sum(part.failed for part in self.parts)
+        if failed:
+            sent = sum(part.sent for part in self.parts)
+            raise CapacityError(
+                f"{failed} of {sent} requests of the load test failed; a plan needs one without"
+                " errors."
+            )
+        if len(self.alone_s()) < 5 or not self.answers("open"):
+            raise CapacityError(
+                "The load test lacks answers that were asked one after another, or a rate; run"
+                " it again."
+            )
+
+
+def write(measurements: Measurements, file: Path) -> None:
+    """Write a load test down."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(measurements.model_dump_json(indent=1) + "\n", "utf-8")
+
+
+def read(file: Path) -> Measurements:
+    """Return a load test that was written down.
+
+    Raises:
+        CapacityError: There is no such file, or it is something else.
+    """
+    try:
+        return Measurements.model_validate_json(file.read_text("utf-8"))
+    except OSError as error:
+        raise CapacityError(f"{file} cannot be read: {error.strerror}.") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "the whole file"
+        raise CapacityError(
+            f"{file} is not a load test of this version: {place}: {first['msg']}."
+        ) from None

@@ -1,0 +1,189 @@
+"""A discrete-event simulation of the whole graph, for arrivals that are known or drawn.
+
+What shares cores shares them here too: the ingress, every stage on a CPU, proxy and client are
+jobs on the same cores, without which predictions for a small machine are too good.
+"""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import simpy
+
+from load_tests.capacity.cores import Cores
+from load_tests.capacity.fit import Model
+from load_tests.capacity.measurements import STAGES, Record
+from load_tests.capacity.stage import (
+    HostedStage,
+    Process,
+    RefusedError,
+    SimulatedStage,
+    StageSetting,
+)
+
+BEFORE, BETWEEN, AFTER = 0.6, 0.2, 0.2
+"""Shares of the ingress' work: before the photo stages, after them, after the answerer."""
+
+
+class Setting(Record):
+    """How the app is deployed."""
+
+    stages: dict[str, StageSetting]
+    ingress_replicas: int = 1
+    max_in_flight: int = 256
+    """Of one ingress replica; more are refused."""
+    cores: float
+    """Of all nodes together, and `gpus`."""
+    gpus: float = 0.0
+    rate_limit: float | None = None
+    """Calls a second that a hosted language model accepts."""
+
+
+class Autoscaling(Record):
+    """How one stage follows the load: every second, after a delay, and a start that takes time."""
+
+    target_ongoing: float
+    max_replicas: int
+    upscale_delay_s: float = 2.0
+    start_s: float = 5.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of the simulated questions."""
+
+    seconds: float
+    took_s: tuple[float, ...]
+    refused: int
+    utilisation: dict[str, float]
+    ongoing: dict[str, float]
+    """Calls that the busiest replica of each stage has, at the 95th percentile."""
+    most_in_flight: int
+    replicas: dict[str, int]
+
+    @property
+    def served_share(self) -> float:
+        """Answers to all that asked."""
+        return len(self.took_s) / max(1, len(self.took_s) + self.refused)
+
+    def quantile_s(self, share: float) -> float:
+        """Return what that share of the answers took at most; infinite where there is none."""
+        return float(np.quantile(np.array(self.took_s), share)) if self.took_s else float("inf")
+
+
+def simulate(
+    model: Model,
+    setting: Setting,
+    moments: Sequence[float],
+    *,
+    seed: int,
+    autoscaling: dict[str, Autoscaling] | None = None,
+) -> Outcome:
+    """Return what becomes of questions that are asked at those moments; the same for a seed."""
+    return _Simulation(model, setting, seed).run(moments, autoscaling or {})
+
+
+class _Simulation:
+    def __init__(self, model: Model, setting: Setting, seed: int) -> None:
+        self._env = simpy.Environment()
+        self._model, self._setting = model, setting
+        self._chance = random.Random(seed)
+        self._cores = Cores(self._env, max(0.1, setting.cores - model.taken_cores))
+        self._gpus = Cores(self._env, max(1e-9, setting.gpus))
+        self._ingress = [simpy.Resource(self._env) for _ in range(setting.ingress_replicas)]
+        self._stages = {stage: self._stage(stage) for stage in STAGES}
+        self._in_flight = self._refused = self._most = 0
+        self._took_s: list[float] = []
+
+    def _stage(self, stage: str) -> SimulatedStage | HostedStage:
+        model = self._model.stages[stage]
+        if model.device == "hosted":
+            calls = model.calls_s or (0.0,)
+            return HostedStage(self._env, calls, self._setting.rate_limit, self._chance)
+        device = self._gpus if model.device == "gpu" else self._cores
+        setting = self._setting.stages[stage]
+        return SimulatedStage(self._env, model, setting, device.work, self._chance)
+
+    def run(self, moments: Sequence[float], autoscaling: dict[str, Autoscaling]) -> Outcome:
+        asking = self._env.process(self._ask(moments))
+        for stage, policy in autoscaling.items():
+            self._env.process(self._scale(self._stages[stage], policy, asking))
+        self._env.run()
+        seconds = self._env.now or 1.0
+        utilisation = {name: each.utilisation(seconds) for name, each in self._stages.items()}
+        utilisation["ingress"] = (
+            len(self._took_s) * self._model.ingress_s / seconds / len(self._ingress)
+        )
+        used = self._cores.busy_s / seconds + self._model.taken_cores
+        utilisation["cores"] = min(1.0, used / self._setting.cores)
+        if self._setting.gpus:
+            utilisation["gpus"] = self._gpus.busy_s / seconds / self._setting.gpus
+        return Outcome(
+            seconds,
+            tuple(self._took_s),
+            self._refused,
+            utilisation,
+            {
+                name: float(np.quantile(each.most_ongoing, 0.95)) if each.most_ongoing else 1.0
+                for name, each in self._stages.items()
+            },
+            self._most,
+            {
+                name: len(each.replicas) if isinstance(each, SimulatedStage) else 1
+                for name, each in self._stages.items()
+            },
+        )
+
+    def _ask(self, moments: Sequence[float]) -> Process:
+        for due in moments:
+            yield self._env.timeout(max(0.0, due - self._env.now))
+            if self._in_flight >= self._setting.max_in_flight * len(self._ingress):
+                self._refused += 1
+            else:
+                self._env.process(self._answer())
+
+    def _answer(self) -> Process:
+        self._in_flight += 1
+        self._most = max(self._most, self._in_flight)
+        asked, ingress = self._env.now, self._chance.choice(self._ingress)
+        try:
+            yield self._cores.work(self._model.plane_s / 2)
+            yield from self._at_ingress(ingress, BEFORE)
+            photo = [self._stages[stage].call() for stage in STAGES[:3]]
+            yield self._env.all_of(photo)
+            yield from self._at_ingress(ingress, BETWEEN)
+            for stage in STAGES[3:]:
+                yield self._stages[stage].call()
+            yield from self._at_ingress(ingress, AFTER)
+            yield self._cores.work(self._model.plane_s / 2)
+            yield self._env.timeout(self._model.pause_s)
+            self._took_s.append(self._env.now - asked)
+        except RefusedError:
+            self._refused += 1
+        finally:
+            self._in_flight -= 1
+
+    def _at_ingress(self, ingress: simpy.Resource, share: float) -> Process:
+        """Work in the one thread of an ingress replica."""
+        with ingress.request() as turn:
+            yield turn
+            yield self._cores.work(self._model.ingress_s * share)
+
+    def _scale(
+        self, stage: SimulatedStage | HostedStage, policy: Autoscaling, asking: simpy.Process
+    ) -> Process:
+        wanted_since: float | None = None
+        while asking.is_alive and isinstance(stage, SimulatedStage):
+            yield self._env.timeout(1.0)
+            ongoing = sum(replica.ongoing for replica in stage.replicas)
+            wanted = min(policy.max_replicas, -(-ongoing // policy.target_ongoing))
+            if wanted <= len(stage.replicas):
+                wanted_since = None
+            elif wanted_since is None:
+                wanted_since = self._env.now
+            elif self._env.now - wanted_since >= policy.upscale_delay_s:
+                yield self._env.timeout(policy.start_s)
+                for _ in range(int(wanted) - len(stage.replicas)):
+                    stage.add_replica()
+                wanted_since = None

@@ -1,0 +1,48 @@
+"""Options of a load test beside Locust's own; each can be set in the environment too."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from load_tests.limits import Limits
+from load_tests.shapes import SHAPES
+
+DEFAULT_SECONDS = 60
+"""A test that nobody bounded ends by itself."""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add our options to Locust's, where its page of a new test shows them too."""
+    limits = Limits()
+    # Locust's parser takes `env_var` beside what argparse knows.
+    group: Any = parser.add_argument_group("admirer")
+
+    def option(name: str, text: str, **more: object) -> None:
+        variable = f"LOAD_TEST_{name.upper().replace('-', '_')}"
+        group.add_argument(f"--{name}", env_var=variable, help=text, **more)
+
+    def value(name: str, default: str | float, text: str, **more: object) -> None:
+        told = f"{text} Default: {default}." if default != "" else text
+        option(name, told.replace("%", "%%"), default=default, type=type(default), **more)
+
+    value("shape", "step", "How the number of users goes over time.", choices=sorted(SHAPES))
+    value("photos", "bundles/demo/photos", "Folder of JPEGs, and questions.jsonl if there is one.")
+    value("think-time-s", 1.0, "Mean seconds between an answer and the next question.")
+    option("any-answer", "Known answers need not be met.", action="store_true")
+    option("allow-degraded", "Degraded answers are good ones.", action="store_true")
+    value("max-failures-ratio", limits.max_failures_ratio, "Most failures, of all requests.")
+    value("max-p95-ms", limits.max_p95_ms, "Longest p95 of answered questions.")
+    value("max-refused-ratio", limits.max_refused_ratio, "Most refusals, of all requests.")
+    value("report-dir", "", "Folder for the report's plot and its figures.")
+    option("metrics-port", "Port for Prometheus; nothing is exported without it.", type=int)
+    option("app-pid", "The app's process, whose memory is drawn; found if unset.", type=int)
+
+
+def limits_of(options: argparse.Namespace) -> Limits:
+    """Return the limits that were asked."""
+    return Limits(options.max_failures_ratio, options.max_p95_ms, options.max_refused_ratio)
+
+
+def report_dir(options: argparse.Namespace) -> Path | None:
+    """Return where the report goes, if anywhere."""
+    return Path(options.report_dir) if options.report_dir else None

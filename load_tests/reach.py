@@ -1,0 +1,29 @@
+"""Whether there is anything to ask, before anybody asks."""
+
+import urllib.error
+import urllib.request
+from urllib.parse import urlsplit
+
+TIMEOUT_S = 10
+
+
+def why_unreachable(url: str | None, *, may_degrade: bool = False) -> str | None:
+    """Return one sentence that says why the app at `url` cannot be asked; None where it can.
+
+    It must be ready with all its stages, unless it may degrade: then it need only live.
+    """
+    if not url:
+        return "No server is named: give its address with --host http://127.0.0.1:8000."
+    health = f"{url.rstrip('/')}/health/{'live' if may_degrade else 'ready'}"
+    try:
+        if urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname:
+            return f"{url} is not the address of a server (http://host:port)."
+        with urllib.request.urlopen(health, timeout=TIMEOUT_S):  # noqa: S310 - the scheme is known
+            return None
+    except urllib.error.HTTPError as error:
+        return f"The server at {url} is not ready: {error.code} {error.reason}."
+    except OSError as error:
+        reason = getattr(error, "reason", error)
+        return f"The server at {url} cannot be reached: {reason}."
+    except ValueError as error:
+        return f"{url} is not the address of a server: {error}."

@@ -1,0 +1,135 @@
+"""`admirer capacity`: from a load test to a plan, its values for the chart, and its replay.
+
+Thin on purpose: what it does is in `load_tests.capacity`, an HTTP client like any other, which
+is imported when the command runs because only the `capacity` extra brings what it needs.
+"""
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from load_tests.capacity.fit import Model
+    from load_tests.capacity.plan import Plan
+    from load_tests.capacity.replay import Replay
+
+DEMO = Path(__file__).parent / "config" / "demo.yaml"
+PHOTOS = Path(__file__).parents[1] / "bundles" / "demo" / "photos"
+
+
+def main(
+    *,
+    rate: Annotated[float, typer.Option(min=0.01, help="Questions a second to plan for.")],
+    p95_ms: Annotated[float, typer.Option(min=1, help="What 95 of 100 answers may take.")],
+    url: Annotated[
+        str | None, typer.Option(help="Measure this app; without it, one is started here.")
+    ] = None,
+    metrics_url: Annotated[
+        str | None, typer.Option(help="Its metrics, as `admirer serve` prints them.")
+    ] = None,
+    from_file: Annotated[
+        Path | None, typer.Option("--from", help="Plan from measurements.json of an earlier run.")
+    ] = None,
+    prices: Annotated[
+        Path | None, typer.Option(help="YAML: currency, nodes.cpu and nodes.gpu with their prices.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder of what is written.")] = Path("build/capacity"),
+    replay: Annotated[
+        bool, typer.Option("--replay", help="Start the plan here and send it the rate.")
+    ] = False,
+    cores: Annotated[
+        float | None, typer.Option(min=1, help="Cores of the measured app, where it is elsewhere.")
+    ] = None,
+    gpu_stage: Annotated[
+        list[str] | None, typer.Option(help="A stage that was measured on a GPU; repeat it.")
+    ] = None,
+    node_cores: Annotated[
+        float | None, typer.Option(min=1, help="Cores of a node, without --prices.")
+    ] = None,
+    max_nodes: Annotated[int, typer.Option(min=1, help="Nodes of each kind at most.")] = 64,
+    llm_rate_limit: Annotated[
+        float | None, typer.Option(min=0.01, help="Calls a second that a hosted model accepts.")
+    ] = None,
+    step_s: Annotated[float, typer.Option(min=2, max=300, help="Seconds of a step.")] = 15,
+    photos: Annotated[
+        Path, typer.Option(help="Folder with questions.jsonl.", show_default="bundles/demo/photos")
+    ] = PHOTOS,
+    config: Annotated[
+        Path,
+        typer.Option(
+            help="Serve config file of an app started here.", show_default="serve/config/demo.yaml"
+        ),
+    ] = DEMO,
+) -> None:
+    """Plan replicas, batches, nodes and cost for a rate and a p95.
+
+    Measures the stages of an app (or reads measurements), fits what a run of each takes, simulates
+    the graph and searches the cheapest deployment that keeps the target. Writes measurements.json,
+    plan.json, values.yaml for the chart, report.html and report.png.
+    """
+    try:
+        from load_tests.capacity import command
+        from load_tests.capacity.problems import CapacityError
+        from load_tests.capacity.target import read_prices
+    except ImportError as error:
+        _fail(f"{error}; install admirer with its `capacity` extra and run it in a checkout")
+    console = Console(soft_wrap=True, highlight=False)
+    here = [str(Path(sys.executable).with_name("admirer"))]
+    try:
+        wanted = command.target(rate, p95_ms, llm_rate_limit)
+        priced = read_prices(prices) if prices else None  # before minutes of measuring
+        seen = command.measurements(
+            command.Source(
+                from_file, url, metrics_url, photos, config, cores, tuple(gpu_stage or ()), step_s
+            ),
+            here,
+            out,
+            console.print,
+        )
+        plan, model = command.plan(seen, wanted, priced, node_cores, max_nodes)
+        command.write(plan, model, seen, [], out)
+        _show(plan, model, console)
+        if replay:
+            replays = asyncio.run(command.replays(plan, model, here, config, photos, out))
+            command.write(plan, model, seen, replays, out)
+            _show_replays(replays, console)
+    except CapacityError as error:
+        _fail(str(error))
+    console.print(f"Written to {out}: values.yaml, plan.json, report.html, report.png")
+    if replay and not all(each.p95_s <= wanted.p95_s for each in replays):
+        _fail("the replay did not keep the target")
+
+
+def _show(plan: "Plan", model: "Model", console: Console) -> None:
+    from load_tests.capacity import report
+
+    table = Table("", "plan", show_header=False)
+    for row in report.summary(plan, model):
+        table.add_row(*row)
+    console.print(table)
+    stages = Table(*report.STAGE_COLUMNS)
+    for cells in report.stage_rows(plan, model):
+        stages.add_row(*cells)
+    console.print(stages)
+
+
+def _show_replays(replays: "list[Replay]", console: Console) -> None:
+    from load_tests.capacity.replay import COLUMNS
+
+    table = Table(*COLUMNS, title="replay: predicted > seen")
+    for each in replays:
+        table.add_row(*each.row())
+    console.print(table)
+
+
+def _fail(line: str) -> NoReturn:
+    Console(stderr=True, soft_wrap=True).print(
+        f"error: {escape(' '.join(line.split()))}", highlight=False
+    )
+    raise typer.Exit(1)

@@ -1,0 +1,115 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from unit.capacity_app import ALONE_S, PER_ITEM_S, PER_RUN_S, measurements
+
+from load_tests.capacity import measurements as records
+from load_tests.capacity.fit import affine, fit
+from load_tests.capacity.prediction import as_measured, calibrated, predict
+from load_tests.capacity.problems import CapacityError
+from load_tests.capacity.prometheus import ITEMS, MAX_ITEMS, RUNS, Counts
+from load_tests.capacity.traffic import arrivals, server_timing
+
+TEXT = """
+# TYPE ray_admirer_model_seconds histogram
+ray_admirer_model_seconds_bucket{deployment="tagger",replica="a",le="+Inf"} 3
+ray_admirer_model_seconds_count{deployment="tagger",replica="a"} 3
+ray_admirer_model_seconds_sum{deployment="tagger",replica="a"} 99
+ray_admirer_model_seconds_bucket{deployment="tagger",replica="b",le="+Inf"} 4
+ray_admirer_model_seconds_count{deployment="tagger",replica="b"} 4
+ray_admirer_model_seconds_sum{deployment="tagger",replica="b"} 99
+# TYPE ray_admirer_queue_seconds histogram
+ray_admirer_queue_seconds_bucket{deployment="tagger",replica="a",le="+Inf"} 12
+ray_admirer_queue_seconds_count{deployment="tagger",replica="a"} 12
+ray_admirer_queue_seconds_sum{deployment="tagger",replica="a"} 1
+# TYPE ray_admirer_batch_max_items gauge
+ray_admirer_batch_max_items{deployment="tagger",replica="a"} 8
+"""
+
+
+def test_the_fit_recovers_what_a_run_and_an_item_take() -> None:
+    model = fit(measurements())
+    for name in ("captioner", "tagger", "retriever", "answerer"):
+        stage = model.stages[name]
+        assert stage.per_run_s == pytest.approx(PER_RUN_S, rel=0.02)
+        assert stage.per_item_s == pytest.approx(PER_ITEM_S, rel=0.02)
+        assert stage.error < 0.02
+        assert stage.max_items == 8
+    assert model.stages["assembler"].per_answer_s() == pytest.approx(0.0005)
+    assert model.ingress_s == pytest.approx(0.002)
+    assert model.plane_s == pytest.approx(0.002, rel=0.02)
+    assert model.taken_cores == pytest.approx(0.1, rel=0.02)  # what the plane costs by the second
+    assert model.alone_s == ALONE_S
+
+
+def test_residuals_of_a_noisy_fit_become_its_error() -> None:
+    noise = np.random.default_rng(0)
+    items = np.tile([1.0, 2.0, 4.0, 8.0], 50)
+    seconds = (0.02 + 0.01 * items) * noise.normal(1.0, 0.1, items.shape)
+    fixed, each, error = affine(items, seconds, np.ones_like(items))
+    assert fixed == pytest.approx(0.02, rel=0.1)
+    assert each == pytest.approx(0.01, rel=0.1)
+    assert error == pytest.approx(0.1, rel=0.2)
+
+
+def test_neither_part_is_ever_negative() -> None:
+    items = np.array([1.0, 2.0, 4.0])
+    fixed, each, _ = affine(items, np.array([0.01, 0.03, 0.07]), np.ones(3))
+    assert fixed == 0
+    assert each > 0
+
+
+def test_the_knee_is_where_larger_batches_stop_saving() -> None:
+    stage = fit(measurements()).stages["tagger"]
+    assert stage.knee() == 8
+    assert stage.model_copy(update={"per_run_s": 0.0011, "per_item_s": 0.005}).knee() == 3
+
+
+def test_stages_on_a_gpu_are_fitted_by_the_clock_of_a_saturated_stage() -> None:
+    stage = fit(measurements(gpu=True)).stages["captioner"]
+    # 400 items in 8 s, in batches of 2, 4 and 8: 0.02 s an item, whatever the batch.
+    assert stage.per_item_s == pytest.approx(0.02, rel=0.02)
+
+
+def test_calibration_gives_an_answer_the_time_that_it_took_alone() -> None:
+    seen = measurements()
+    model = calibrated(fit(seen), seen)
+    assert model.pause_s > 0
+    said = predict(model, as_measured(seen), arrivals(0.5, 300, seed=0), 0.5)
+    assert said.p50_s.middle == pytest.approx(ALONE_S, rel=0.05)
+    assert said.p95_s.low <= said.p95_s.middle <= said.p95_s.high
+
+
+def test_measurements_are_read_as_they_were_written(tmp_path: Path) -> None:
+    seen = measurements()
+    records.write(seen, tmp_path / "deep" / "measurements.json")
+    assert records.read(tmp_path / "deep" / "measurements.json") == seen
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"version": 2}', "nonsense"])
+def test_a_file_that_is_no_load_test_is_refused_in_one_sentence(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "measurements.json"
+    file.write_text(text)
+    with pytest.raises(CapacityError, match="not a load test of this version") as refused:
+        records.read(file)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_load_test_with_errors_in_it_is_refused() -> None:
+    with pytest.raises(CapacityError, match=r"4 of .* requests of the load test failed"):
+        fit(measurements(failed=2))
+
+
+def test_counts_are_summed_over_replicas_and_sums_of_histograms_are_never_read() -> None:
+    counts = Counts(TEXT)
+    assert counts.total(RUNS, "tagger") == 7
+    assert counts.total(ITEMS, "tagger") == 12
+    assert counts.most(MAX_ITEMS, "tagger") == 8
+    assert counts.total(RUNS, "captioner") == 0
+    assert counts.most(MAX_ITEMS, "captioner") is None
+
+
+def test_server_timing_is_read_in_seconds() -> None:
+    found = server_timing('caption;dur=12.5, tag;desc="x";dur=3, odd')
+    assert found == {"caption": 0.0125, "tag": 0.003}

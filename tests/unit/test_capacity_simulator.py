@@ -1,0 +1,173 @@
+import random
+from itertools import pairwise
+
+import pytest
+import simpy
+
+from load_tests.capacity.cores import Cores
+from load_tests.capacity.fit import Model, StageModel
+from load_tests.capacity.measurements import STAGES
+from load_tests.capacity.simulator import Autoscaling, Setting, simulate
+from load_tests.capacity.stage import HostedStage, RefusedError, SimulatedStage, StageSetting
+from load_tests.capacity.traffic import arrivals
+
+WIDE = StageSetting(
+    replicas=1, max_items=1, max_waiting=10_000, max_ongoing=10_000, max_queued=10_000
+)
+
+
+def stage(per_run_s: float = 0.0, per_item_s: float = 0.0) -> StageModel:
+    return StageModel(
+        device="cpu", per_run_s=per_run_s, per_item_s=per_item_s, error=0.0, spread=(1.0,),
+        max_items=8, max_rate=1000,
+    )  # fmt: skip
+
+
+def model(**stages: StageModel) -> Model:
+    return Model(
+        cores=8,
+        taken_cores=0,
+        stages={name: stages.get(name, stage()) for name in STAGES},
+        ingress_s=0,
+        plane_s=0,
+        alone_s=0.1,
+        ingress_max_rate=1000,
+    )
+
+
+def setting(**changes: object) -> Setting:
+    given = {"stages": dict.fromkeys(STAGES, WIDE), "cores": 8, "max_in_flight": 10_000}
+    return Setting.model_validate({**given, **changes})
+
+
+def mean(values: tuple[float, ...]) -> float:
+    assert values
+    return sum(values) / len(values)
+
+
+def test_one_replica_without_batches_waits_as_an_m_d_1_queue_does() -> None:
+    service_s, rate = 0.1, 7.0
+    moments = arrivals(rate, 1500, seed=1)
+    seen = simulate(model(captioner=stage(service_s)), setting(), moments, seed=0)
+    load = rate * service_s
+    waits = service_s + load * service_s / (2 * (1 - load))  # Pollaczek and Khinchine
+    assert mean(seen.took_s) == pytest.approx(waits, rel=0.06)
+    assert seen.utilisation["captioner"] == pytest.approx(load, rel=0.05)
+
+
+def test_stages_that_share_a_core_wait_as_processor_sharing_does() -> None:
+    """Mean time of M/G/1 processor sharing is s / (1 - load), whatever the distribution."""
+    env, chance = simpy.Environment(), random.Random(3)
+    cores, took_s = Cores(env, 1.0), []
+
+    def job(due: float, seconds: float) -> object:
+        yield env.timeout(due)
+        began = env.now
+        yield cores.work(seconds)
+        took_s.append(env.now - began)
+
+    for due in arrivals(6.0, 2000, seed=2):
+        env.process(job(due, chance.choice([0.05, 0.15])))  # type: ignore[arg-type]
+    env.run()
+    assert mean(tuple(took_s)) == pytest.approx(0.1 / (1 - 0.6), rel=0.08)
+
+
+def test_two_jobs_on_one_core_end_together_and_later_ones_wait_for_neither() -> None:
+    env = simpy.Environment()
+    cores, ends = Cores(env, 1.0), []
+    for seconds in (1.0, 1.0, 0.5):
+        cores.work(seconds).callbacks.append(lambda _: ends.append(env.now))
+    env.run()
+    assert ends == pytest.approx([1.5, 2.5, 2.5])
+    assert cores.busy_s == pytest.approx(2.5)
+
+
+def test_a_free_replica_takes_all_that_waits_up_to_its_batch() -> None:
+    env = simpy.Environment()
+    limits = StageSetting(replicas=1, max_items=4)
+    simulated = SimulatedStage(env, stage(1.0, 0.1), limits, env.timeout, random.Random(0))
+    ends: list[float] = []
+
+    def ask(due: float) -> object:
+        yield env.timeout(due)
+        yield simulated.call()
+        ends.append(round(env.now, 6))
+
+    for due in (0.0, 0.1, 0.2, 0.3, 0.4, 0.5):
+        env.process(ask(due))  # type: ignore[arg-type]
+    env.run()
+    # One alone; the four that came meanwhile; the one that no longer fitted.
+    assert ends == [1.1, 2.5, 2.5, 2.5, 2.5, 3.6]
+
+
+def test_a_full_queue_refuses() -> None:
+    env = simpy.Environment()
+    limits = StageSetting(replicas=1, max_items=1, max_waiting=2, max_ongoing=32)
+    simulated = SimulatedStage(env, stage(1.0), limits, env.timeout, random.Random(0))
+    simulated.call()
+    env.run(until=0.5)
+    simulated.call()
+    simulated.call()
+    with pytest.raises(RefusedError):
+        simulated.call()
+
+
+def test_cores_that_others_keep_busy_count_as_used_and_slow_what_shares_them() -> None:
+    moments = arrivals(5.0, 60, seed=4)
+    busy = model(captioner=stage(0.1)).model_copy(update={"taken_cores": 1.5})
+    alone = simulate(model(captioner=stage(0.1)), setting(cores=2), moments, seed=0)
+    beside = simulate(busy, setting(cores=2), moments, seed=0)
+    assert beside.quantile_s(0.5) > 1.5 * alone.quantile_s(0.5)
+    assert beside.utilisation["cores"] > 0.75 + alone.utilisation["cores"] / 2
+
+
+def test_the_ingress_refuses_what_it_has_no_room_for() -> None:
+    moments = [0.0, 0.01, 0.02, 5.0]
+    seen = simulate(model(captioner=stage(1.0)), setting(max_in_flight=2), moments, seed=0)
+    assert (len(seen.took_s), seen.refused) == (3, 1)
+    assert seen.served_share == 0.75
+
+
+def test_two_replicas_halve_the_load() -> None:
+    moments = arrivals(15.0, 60, seed=4)
+    stages = {**dict.fromkeys(STAGES, WIDE), "tagger": WIDE.model_copy(update={"replicas": 2})}
+    one = simulate(model(tagger=stage(0.1)), setting(), moments, seed=0)
+    two = simulate(model(tagger=stage(0.1)), setting(stages=stages), moments, seed=0)
+    assert two.quantile_s(0.95) < 0.5 < one.quantile_s(0.95)
+    assert two.utilisation["tagger"] == pytest.approx(0.75, rel=0.1)
+
+
+def test_a_simulation_repeats_itself_for_a_seed() -> None:
+    moments = arrivals(5.0, 30, seed=5)
+    first, again = (
+        simulate(model(tagger=stage(0.1)), setting(), moments, seed=9) for _ in range(2)
+    )
+    assert first == again
+
+
+def test_a_hosted_model_accepts_no_more_calls_than_its_rate() -> None:
+    env = simpy.Environment()
+    hosted = HostedStage(env, (0.5,), 2.0, random.Random(0))
+    ends: list[float] = []
+    for _ in range(3):
+        hosted.call().callbacks.append(lambda _: ends.append(env.now))
+    env.run()
+    assert ends == [0.5, 1.0, 1.5]
+
+
+def test_an_autoscaler_adds_replicas_after_its_delay() -> None:
+    moments = arrivals(15.0, 40, seed=6)
+    grows = {"tagger": Autoscaling(target_ongoing=2, max_replicas=4)}
+    fixed = simulate(model(tagger=stage(0.1)), setting(), moments, seed=0)
+    scaled = simulate(model(tagger=stage(0.1)), setting(), moments, seed=0, autoscaling=grows)
+    assert scaled.replicas["tagger"] > fixed.replicas["tagger"] == 1
+    assert scaled.quantile_s(0.5) < fixed.quantile_s(0.5)
+
+
+def test_arrivals_are_poisson_and_the_same_for_a_seed() -> None:
+    moments = arrivals(20.0, 500, seed=7)
+    assert moments == arrivals(20.0, 500, seed=7) != arrivals(20.0, 500, seed=8)
+    assert len(moments) == pytest.approx(10_000, rel=0.03)
+    gaps = [b - a for a, b in pairwise(moments)]
+    squares = mean(tuple(gap**2 for gap in gaps))
+    assert squares == pytest.approx(2 * mean(tuple(gaps)) ** 2, rel=0.1)
