@@ -1,12 +1,13 @@
-# Two images of one file: `cpu` (ONNX Runtime, no torch; the default) and `gpu` (torch and ONNX
-# Runtime on CUDA). Both hold the demo bundle, so that a cluster is tried before anything is
-# downloaded; weights of public checkpoints are never inside.
+# Three images of one file: `cpu` (ONNX Runtime, no torch; the default), `gpu` (torch and ONNX
+# Runtime on CUDA) and `load-test` (Locust and the demo bundle's photos, nothing of the app). The
+# first two hold the demo bundle, so that a cluster is tried before anything is downloaded; weights
+# of public checkpoints are never inside.
 #
 # BASE is a Debian bookworm with Python 3.11 under the name `python`: override it with a digest or
 # a mirror, `--build-arg BASE=mirror.example/python@sha256:...` or `make image BASE=...`.
 ARG BASE=python:3.11-slim-bookworm
 
-# --- What both images stand on --------------------------------------------------------------
+# --- What all images stand on ---------------------------------------------------------------
 
 FROM ${BASE} AS system
 # KubeRay's readiness probe of a worker runs wget in bash. A base that has all of it, such as one
@@ -56,7 +57,32 @@ COPY requirements/gpu.txt /requirements/
 RUN --mount=type=cache,target=/uv-cache \
     /uv/bin/uv pip sync --quiet --python /opt/admirer/bin/python --require-hashes /requirements/gpu.txt
 
+FROM installer AS load-test-environment
+COPY requirements/load-test.txt /requirements/
+RUN --mount=type=cache,target=/uv-cache \
+    /uv/bin/uv pip sync --quiet --python /opt/admirer/bin/python --require-hashes /requirements/load-test.txt
+
 # --- Images: dependencies first, since they are large and change least ----------------------
+
+FROM system AS load-test
+COPY --from=load-test-environment /opt/admirer /opt/admirer
+COPY LICENSE /app/
+COPY load_tests/*.py /app/load_tests/
+COPY bundles/demo/photos /app/bundles/demo/photos
+RUN python -m compileall -q /app
+USER 1000:1000
+# Of a master: its workers, its page, its metrics.
+EXPOSE 5557 8089 9646
+CMD ["locust", "--locustfile", "load_tests/locustfile.py"]
+ARG VERSION=0
+ARG REVISION=unknown
+ARG CREATED=1970-01-01T00:00:00Z
+LABEL org.opencontainers.image.title="admirer-load-test" \
+      org.opencontainers.image.description="Asks admirer as people do, and judges the answers (Locust)" \
+      org.opencontainers.image.licenses="MIT" \
+      org.opencontainers.image.version="$VERSION" \
+      org.opencontainers.image.revision="$REVISION" \
+      org.opencontainers.image.created="$CREATED"
 
 FROM system AS gpu
 # Read by NVIDIA's container runtime; the driver's libraries are the node's.

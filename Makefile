@@ -120,7 +120,7 @@ IMAGE_FLAGS ?=
 VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 
 .PHONY: image
-image: ## Build IMAGE with docker, podman or buildah; TARGET=gpu for CUDA, BASE for another base.
+image: ## Build IMAGE with docker, podman or buildah; TARGET is cpu, gpu or load-test, BASE another base.
 	@# A docker client answers without a daemon, but cannot build.
 	@if docker version >/dev/null 2>&1; then build="docker build"; \
 	elif podman info >/dev/null 2>&1; then build="podman build"; \
@@ -249,7 +249,9 @@ requirements: $(UV) ## Resolve the pinned requirement files again.
 	$(COMPILE) requirements/uv.in -o requirements/uv.txt
 	$(COMPILE) pyproject.toml --extra cpu --group install -o requirements/cpu.txt
 	$(COMPILE) pyproject.toml --extra gpu --group install -o requirements/gpu.txt
-	$(COMPILE) pyproject.toml --extra cpu --extra capacity --extra training --group install --group dev -o requirements/dev.txt
+	$(COMPILE) pyproject.toml --extra cpu --extra capacity --extra training --group install --group load-test --group dev -o requirements/dev.txt
+	@# Of versions that are tested.
+	$(COMPILE) --group load-test --constraints requirements/dev.txt -o requirements/load-test.txt
 
 .PHONY: clean
 clean: ## Remove environments and caches, nothing else.

@@ -14,7 +14,7 @@ from locust.runners import WorkerRunner
 
 from load_tests.options import DEFAULT_SECONDS, add_options
 from load_tests.photos import PhotosError, read_photos
-from load_tests.reach import why_unreachable
+from load_tests.reach import why_not_in_time
 from load_tests.running import Run
 from load_tests.shapes import users_at
 from load_tests.users import BadCaller, BatchCaller, Visitor, WebcamVisitor
@@ -52,7 +52,9 @@ def begin(environment: Environment, **_: object) -> None:
         return
     # On Locust's page the address can still be given.
     if environment.host or options.headless:
-        fault = why_unreachable(environment.host, may_degrade=options.allow_degraded)
+        fault = why_not_in_time(
+            environment.host, within_s=options.wait_s, may_degrade=options.allow_degraded
+        )
         if fault:
             sys.exit(fault)
     run = Run(environment)

@@ -33,6 +33,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     value("max-failures-ratio", limits.max_failures_ratio, "Most failures, of all requests.")
     value("max-p95-ms", limits.max_p95_ms, "Longest p95 of answered questions.")
     value("max-refused-ratio", limits.max_refused_ratio, "Most refusals, of all requests.")
+    value("wait-s", 0.0, "Most seconds to wait for the app to be ready.")
     value("report-dir", "", "Folder for the report's plot and its figures.")
     option("metrics-port", "Port for Prometheus; nothing is exported without it.", type=int)
     option("app-pid", "The app's process, whose memory is drawn; found if unset.", type=int)

@@ -1,10 +1,28 @@
 """Whether there is anything to ask, before anybody asks."""
 
+import logging
+import time
 import urllib.error
 import urllib.request
 from urllib.parse import urlsplit
 
 TIMEOUT_S = 10
+LOOK_EVERY_S = 1.0
+
+logger = logging.getLogger(__name__)
+
+
+def why_not_in_time(url: str | None, *, within_s: float, may_degrade: bool = False) -> str | None:
+    """Return None once the app at `url` can be asked; after so many seconds why it cannot."""
+    until, told = time.monotonic() + within_s, ""
+    while fault := why_unreachable(url, may_degrade=may_degrade):
+        if time.monotonic() >= until:
+            return fault
+        if fault != told:
+            logger.info("Waiting: %s", fault)
+            told = fault
+        time.sleep(LOOK_EVERY_S)
+    return None
 
 
 def why_unreachable(url: str | None, *, may_degrade: bool = False) -> str | None:

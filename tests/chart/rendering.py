@@ -33,12 +33,14 @@ EVERYTHING: Object = {
     "openai.existingSecret.name": "key",
     "app.limits": {"imageUrl": {"enabled": True}},
     "networkPolicy.clients": [{"podSelector": {"matchLabels": {"app": "web"}}}],
+    "loadTest.enabled": True,
 }
 ALTERNATIVES: dict[str, Object] = {
     "all": EVERYTHING,
     "service monitor": {
         "metrics.podMonitor.enabled": False,
         "metrics.serviceMonitor.enabled": True,
+        "loadTest.enabled": True,
     },
 }
 """What no shipped values file asks for, by name."""

@@ -196,6 +196,26 @@ REFUSED: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"modelCache.enabled": True, "modelCache.accessModes": ["ReadOnlyMany"]},
         ["modelCache.accessModes:", "ReadWriteMany"],
     ),
+    "a load test whose image is any": (
+        {"loadTest.enabled": True, "loadTest.image.tag": "latest"},
+        ["loadTest.image.tag:", "loadTest.image.digest"],
+    ),
+    "a load test with a long name": (
+        {"loadTest.enabled": True, "fullnameOverride": "a" * 46},
+        ["loadTest.enabled:", "46 characters", "45", "fullnameOverride"],
+    ),
+    "more workers than users": (
+        {"loadTest.enabled": True, "loadTest.users": 1},
+        ["loadTest.workers: 2", "loadTest.users"],
+    ),
+    "answers of the demo from another bundle": (
+        {"loadTest.enabled": True, "app.bundle": "/models/mine.yaml"},
+        ["loadTest.anyAnswer: /models/mine.yaml", "loadTest.photos"],
+    ),
+    "a shape that does not exist": (
+        {"loadTest.shape": "stairs"},
+        ["/loadTest/shape", "'step'"],
+    ),
     "a label that the chart owns": (
         {"commonLabels": {"app.kubernetes.io/name": "mine"}},
         ["commonLabels:", "app.kubernetes.io/name"],

@@ -87,21 +87,28 @@ def test_every_selector_leaves_the_pods_of_another_release_alone() -> None:
     assert [selector for selector in chosen if any(matches(selector, pod) for pod in others)] == []
 
 
-def test_the_service_monitor_chooses_the_metrics_service() -> None:
+@pytest.mark.parametrize(
+    ("monitor", "service"),
+    [("admirer", "admirer-metrics"), ("admirer-load-test", "admirer-load-test")],
+)
+def test_each_service_monitor_chooses_its_service_alone(monitor: str, service: str) -> None:
     manifests = render(values=ALTERNATIVES["service monitor"], monitors=True)
-    labels = one(manifests, "Service")["metadata"]["labels"]
-    assert matches(one(manifests, "ServiceMonitor")["spec"]["selector"], labels)
+    selector = one(manifests, "ServiceMonitor", monitor)["spec"]["selector"]
+    services = [item["metadata"] for item in objects(manifests) if item["kind"] == "Service"]
+    assert [it["name"] for it in services if matches(selector, it["labels"])] == [service]
 
 
 def test_every_monitored_port_is_a_port_of_some_pod() -> None:
-    manifests = render(monitors=True)
+    manifests = render(values=EVERYTHING, monitors=True)
     ports = {
         port["name"]
         for _, pod in pod_templates(manifests)
         for container in pod["spec"]["containers"]
         for port in container.get("ports", [])
     }
-    endpoints = one(manifests, "PodMonitor")["spec"]["podMetricsEndpoints"]
+    monitors = [item for item in objects(manifests) if item["kind"] == "PodMonitor"]
+    assert len(monitors) == 2
+    endpoints = [each for item in monitors for each in item["spec"]["podMetricsEndpoints"]]
     assert {endpoint["port"] for endpoint in endpoints} <= ports
 
 

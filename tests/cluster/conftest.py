@@ -1,7 +1,8 @@
 """The cluster that KUBECONFIG names, and the release that the tests share.
 
 Nothing here runs unless KUBECONFIG is set: whoever has a cluster in the usual place must not find
-an app in it after `pytest`. ADMIRER_TEST_IMAGE names an image that its nodes have or can pull.
+an app in it after `pytest`. ADMIRER_TEST_IMAGE names an image that its nodes have or can pull, and
+ADMIRER_LOAD_TEST_IMAGE that of the load test.
 """
 
 import json
@@ -16,6 +17,7 @@ from cluster.load import Asker
 from cluster.release import Release
 
 IMAGE = os.environ.get("ADMIRER_TEST_IMAGE", "admirer:dev")
+LOAD_TEST_IMAGE = os.environ.get("ADMIRER_LOAD_TEST_IMAGE", "admirer-load-test:dev")
 HOST = "admirer.test"
 
 NEEDED = {
@@ -63,8 +65,10 @@ def namespace() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def release(namespace: str, ingress_class: str | None) -> Release:
     """Describe the release; `installed` installs it."""
-    repository, _, tag = IMAGE.rpartition(":")
-    settings = [f"--set=image.repository={repository}", f"--set-string=image.tag={tag}"]
+    settings = []
+    for key, image in (("image", IMAGE), ("loadTest.image", LOAD_TEST_IMAGE)):
+        repository, _, tag = image.rpartition(":")
+        settings += [f"--set={key}.repository={repository}", f"--set-string={key}.tag={tag}"]
     # Two workers, so that one can be killed. From the start: KubeRay 1.6 does not hand changed
     # bounds of a worker group to a cluster that runs.
     settings += ["--set=ray.workerDefaults.minReplicas=2", "--set=ray.workerDefaults.maxReplicas=2"]

@@ -80,6 +80,29 @@ def test_a_question_is_answered_through_the_ingress(
         assert response.status == 200
 
 
+def test_a_load_test_ends_with_a_verdict_and_its_workers_end_with_it(installed: Release) -> None:
+    installed.install("--set=loadTest.enabled=true")
+
+    def status(role: str) -> dict[str, Any]:
+        selector = f"app.kubernetes.io/component=load-test-{role}"
+        (job,) = installed.get("jobs", f"--selector={selector}")["items"]
+        return dict(job["status"])
+
+    def ended() -> bool:
+        return any(each["status"] == "True" for each in status("master").get("conditions", []))
+
+    wait_for("a verdict", ended, within_s=300)
+    log = kubectl(
+        *("--namespace", installed.namespace, "logs", "--tail=-1"),
+        "--selector=app.kubernetes.io/component=load-test-master",
+    )
+    assert status("master").get("succeeded") == 1, log
+    assert "2 workers connected" in log
+    assert "All limits were kept." in log
+    wait_for("the workers' end", lambda: status("worker").get("succeeded") == 2, within_s=120)
+    installed.install()
+
+
 def test_rays_own_ports_are_closed_to_other_pods(installed: Release, asker: Asker) -> None:
     head = installed.pods("head")[0]["status"]["podIP"]
     worker = installed.pods("worker")[0]["status"]["podIP"]

@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from load_tests import checks, requests
+from load_tests import checks, reach, requests
 from load_tests.checks import Check, Reply
 from load_tests.limits import ANSWERS, BAD, REFUSED, SAME_FRAME, Limits, Tally, broken
 from load_tests.memory import AppMemory
 from load_tests.photos import PhotosError, Question, as_new, read_photos
-from load_tests.reach import why_unreachable
+from load_tests.reach import why_not_in_time, why_unreachable
 from load_tests.report import Moment, Sample, sample_between, write
 from load_tests.shapes import SHAPES, users_at
 from load_tests.stage_events import stages_ms
@@ -288,6 +288,17 @@ def test_an_address_that_is_none_is_one_sentence(url: str | None) -> None:
     fault = why_unreachable(url)
     assert fault
     assert "\n" not in fault
+
+
+@pytest.mark.parametrize(("within_s", "fault"), [(60, None), (0, "not ready")])
+def test_an_app_that_starts_is_waited_for_as_long_as_asked(
+    monkeypatch: pytest.MonkeyPatch, within_s: float, fault: str | None
+) -> None:
+    said = iter(["not reached", "not ready", None] if within_s else ["not ready"])
+    monkeypatch.setattr(reach, "why_unreachable", lambda *_, **__: next(said))
+    monkeypatch.setattr(reach, "LOOK_EVERY_S", 0)
+    assert why_not_in_time("http://app", within_s=within_s) == fault
+    assert list(said) == []
 
 
 def test_memory_is_known_of_a_process_and_not_of_another_machine() -> None:

@@ -1,6 +1,7 @@
 """Rules about the repository that would otherwise drift."""
 
 import re
+import sys
 import tomllib
 from pathlib import Path
 
@@ -23,7 +24,7 @@ def test_every_setting_says_what_it_means() -> None:
 
 def test_every_requirement_is_pinned_with_hashes_and_no_index_is_named() -> None:
     files = sorted((ROOT / "requirements").glob("*.txt"))
-    assert {file.stem for file in files} == {"cpu", "dev", "gpu", "uv"}
+    assert {file.stem for file in files} == {"cpu", "dev", "gpu", "load-test", "uv"}
     for file in files:
         text = file.read_text()
         pins = re.findall(r"^[a-z0-9][^\s=]*==", text, flags=re.MULTILINE | re.IGNORECASE)
@@ -34,6 +35,19 @@ def test_every_requirement_is_pinned_with_hashes_and_no_index_is_named() -> None
 
 def test_the_cpu_set_has_no_torch() -> None:
     assert not re.search(r"^torch==", (ROOT / "requirements/cpu.txt").read_text(), re.MULTILINE)
+
+
+def test_the_load_test_set_has_what_load_tests_import_and_nothing_of_the_app() -> None:
+    pins = (ROOT / "requirements/load-test.txt").read_text()
+    pinned = {name.replace("-", "_") for name in re.findall(r"^([\w-]+)==", pins, re.MULTILINE)}
+    files = sorted((ROOT / "load_tests").glob("*.py"))
+    assert files
+    names = re.compile(r"^ *(?:from|import) (\w+)", re.MULTILINE)
+    imported = {name for file in files for name in names.findall(file.read_text())}
+    others = imported - sys.stdlib_module_names - {"load_tests"}
+    assert others >= {"locust", "matplotlib", "prometheus_client"}
+    assert others <= pinned
+    assert not pinned & {"ray", "onnxruntime", "torch", "fastapi", "openai"}
 
 
 @pytest.mark.parametrize("command", ["make run", "make test"])

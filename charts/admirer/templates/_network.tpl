@@ -32,6 +32,20 @@ matchLabels:
 {{- include "admirer.rule" (dict "direction" "to" "peers" $server.to "ports" $server.ports) -}}
 {{- end -}}
 
+{{/* The way to where questions are answered. */}}
+{{- define "admirer.appRule" -}}
+- to:
+  {{- if include "admirer.isIncremental" . }}
+  # The Gateway's pods, whose namespace and ports only its implementation knows.
+  - namespaceSelector: {}
+  {{- else }}
+  - podSelector:
+      {{- include "admirer.rayPods" . | nindent 6 }}
+  ports:
+  - {protocol: TCP, port: 8000}
+  {{- end }}
+{{- end -}}
+
 {{- define "admirer.wantsLlm" -}}
 {{- $enabled := .Values.networkPolicy.llm.enabled -}}
 {{- if kindIs "invalid" $enabled -}}

@@ -152,12 +152,17 @@ spec:
 {{- if and .Values.logs.sidecar.enabled (semverCompare ">=1.29.0-0" .Capabilities.KubeVersion.Version) }}yes{{ end -}}
 {{- end -}}
 
-{{/* What every container of the chart has. */}}
+{{/* What every container of the app's image has. */}}
 {{- define "admirer.container" -}}
+{{- include "admirer.containerOf" (list . .Values.image) -}}
+{{- end -}}
+
+{{/* What every container of the chart has: (list $ .Values.image). */}}
+{{- define "admirer.containerOf" -}}
 image: {{ include "admirer.image" . }}
-imagePullPolicy: {{ .Values.image.pullPolicy }}
+imagePullPolicy: {{ (index . 1).pullPolicy }}
 securityContext:
-  {{- toYaml .Values.ray.securityContext | nindent 2 }}
+  {{- toYaml (index . 0).Values.ray.securityContext | nindent 2 }}
 {{- end -}}
 
 {{- define "admirer.containerEnvironment" -}}

@@ -6,17 +6,23 @@
 {{- if gt (len $name) 47 -}}
 {{- fail (printf "fullnameOverride: the name %q has %d characters and RayService takes 47; choose a shorter release name or set fullnameOverride." $name (len $name)) -}}
 {{- end -}}
-{{- with .Values.image -}}
-{{- if and (not .digest) (or (not .tag) (eq .tag "latest")) -}}
-{{- fail (printf "image.tag: %q does not say which image runs; name a tag that is never moved, or set image.digest." .tag) -}}
-{{- end -}}
-{{- if and .digest (not (regexMatch "^sha256:[0-9a-f]{64}$" .digest)) -}}
-{{- fail (printf "image.digest: %q is not a digest; write sha256: and 64 hexadecimal digits." .digest) -}}
-{{- end -}}
-{{- end -}}
+{{- include "admirer.checkImage" (list "image" .Values.image) -}}
 {{- range $key := list "app.kubernetes.io/name" "app.kubernetes.io/instance" "app.kubernetes.io/part-of" "app.kubernetes.io/component" "app.kubernetes.io/version" "app.kubernetes.io/managed-by" "helm.sh/chart" -}}
 {{- if hasKey $.Values.commonLabels $key -}}
 {{- fail (printf "commonLabels: %s is the chart's own; remove it." $key) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* (list key image) */}}
+{{- define "admirer.checkImage" -}}
+{{- $key := index . 0 -}}
+{{- with index . 1 -}}
+{{- if and (not .digest) (or (not .tag) (eq .tag "latest")) -}}
+{{- fail (printf "%s.tag: %q does not say which image runs; name a tag that is never moved, or set %s.digest." $key .tag $key) -}}
+{{- end -}}
+{{- if and .digest (not (regexMatch "^sha256:[0-9a-f]{64}$" .digest)) -}}
+{{- fail (printf "%s.digest: %q is not a digest; write sha256: and 64 hexadecimal digits." $key .digest) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

@@ -13,8 +13,8 @@
 {{- if not .gatewayClassName -}}
 {{- fail "ray.upgradeStrategy.gatewayClassName: an incremental upgrade moves traffic by a Gateway; name its class (kubectl get gatewayclass)." -}}
 {{- end -}}
-{{- if and (not .gatewayService.name) (or $.Values.ingress.enabled $.Values.httpRoute.enabled $.Values.tests.enabled) -}}
-{{- fail "ray.upgradeStrategy.gatewayService.name: with incremental upgrades, traffic enters by the Gateway's Service; name it, or set ingress.enabled, httpRoute.enabled and tests.enabled to false." -}}
+{{- if and (not .gatewayService.name) (or $.Values.ingress.enabled $.Values.httpRoute.enabled $.Values.tests.enabled $.Values.loadTest.enabled) -}}
+{{- fail "ray.upgradeStrategy.gatewayService.name: with incremental upgrades, traffic enters by the Gateway's Service; name it, or set ingress.enabled, httpRoute.enabled, tests.enabled and loadTest.enabled to false." -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
