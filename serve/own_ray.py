@@ -12,10 +12,11 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import psutil
 
@@ -82,6 +83,21 @@ def own_ray(http: dict[str, Any], logging: dict[str, Any] | None) -> Iterator["O
             shutil.rmtree(folder, ignore_errors=True)
 
 
+@contextmanager
+def _only_what_serves() -> Iterator[None]:
+    """Start no daemons that only a cluster of several machines, or a person at it, has use for.
+
+    Each imports Ray while the stages want the same cores, and the first answer waits. Ray has no
+    public way to leave these out of `ray.init`.
+    """
+    from ray._private.node import Node
+
+    with ExitStack() as stack:
+        for unused in ("start_monitor", "start_log_monitor", "start_api_server"):
+            stack.enter_context(patch.object(Node, unused))
+        yield
+
+
 def _begin(folder: Path, metrics_port: int, http: dict[str, Any], logging: dict[str, Any]) -> None:
     import ray
     from ray import serve as ray_serve
@@ -89,15 +105,16 @@ def _begin(folder: Path, metrics_port: int, http: dict[str, Any], logging: dict[
 
     logging_levels.getLogger("ray.serve").setLevel(logging_levels.WARNING)
     try:
-        ray.init(
-            address="local",
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging_levels.ERROR,
-            object_store_memory=OBJECT_STORE_BYTES,
-            _metrics_export_port=metrics_port,
-            _temp_dir=str(folder),
-        )
+        with _only_what_serves():
+            ray.init(
+                address="local",
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging_levels.ERROR,
+                object_store_memory=OBJECT_STORE_BYTES,
+                _metrics_export_port=metrics_port,
+                _temp_dir=str(folder),
+            )
         ray_serve.start(
             proxy_location="HeadOnly",
             http_options=http,
