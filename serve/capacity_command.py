@@ -39,6 +39,9 @@ def main(
     prices: Annotated[
         Path | None, typer.Option(help="YAML: currency, nodes.cpu and nodes.gpu with their prices.")
     ] = None,
+    no_prices: Annotated[
+        bool, typer.Option("--no-prices", help="Plan the fewest nodes, without what they cost.")
+    ] = False,
     out: Annotated[Path, typer.Option(help="Folder of what is written.")] = Path("build/capacity"),
     replay: Annotated[
         bool, typer.Option("--replay", help="Start the plan here and send it the rate.")
@@ -50,7 +53,7 @@ def main(
         list[str] | None, typer.Option(help="A stage that was measured on a GPU; repeat it.")
     ] = None,
     node_cores: Annotated[
-        float | None, typer.Option(min=1, help="Cores of a node, without --prices.")
+        float | None, typer.Option(min=1, help="Cores of a node, with --no-prices.")
     ] = None,
     max_nodes: Annotated[int, typer.Option(min=1, help="Nodes of each kind at most.")] = 64,
     llm_rate_limit: Annotated[
@@ -79,6 +82,13 @@ def main(
         from load_tests.capacity.target import read_prices
     except ImportError as error:
         _fail(f"{error}; install admirer with its `capacity` extra and run it in a checkout")
+    if (prices is None) != no_prices:
+        _fail(
+            "Prices are missing: say what nodes cost with --prices FILE, or ask for a plan without"
+            " a cost with --no-prices."
+            if prices is None
+            else "--prices and --no-prices exclude each other."
+        )
     console = Console(soft_wrap=True, highlight=False)
     here = [str(Path(sys.executable).with_name("admirer"))]
     try:

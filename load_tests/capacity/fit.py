@@ -36,7 +36,7 @@ class StageModel(Record):
     error: float
     """Standard deviation of the fit's residuals, as a share."""
     spread: tuple[float, ...]
-    """What single runs are times the fit, as even quantiles; their mean is 1."""
+    """What single runs on a GPU are times the fit, as even quantiles; their mean is 1."""
     calls_s: tuple[float, ...] = ()
     """Of a hosted stage: what calls took."""
     items_per_call: int = 1
@@ -65,16 +65,35 @@ class Model(Record):
     """All that a simulation needs to know of an app."""
 
     cores: float
-    taken_cores: float
-    """Busy whatever is asked: with other processes, and with what the app does by the second."""
+    own_cores: float
+    """Busy whatever is asked: with what the app does by the second."""
+    foreign_cores: float
+    """Busy with other programs."""
     stages: dict[str, StageModel]
     ingress_s: float
     """Processor seconds of the ingress for an answer, and `plane_s` of proxy and client."""
     plane_s: float
     pause_s: float = 0.0
     """What an answer takes alone beside all work: hops, timers, wake-ups."""
+    pace: tuple[tuple[float, float], ...] = ((float("inf"), 1.0),)
+    """How the cores' speed wandered, second by second (see `cores.Pace`)."""
+    usable: float = 1.0
+    """Share of the cores that work can use where it never lacks: the rest waits for wake-ups."""
     alone_s: float
     ingress_max_rate: float
+    drift: float = 0.0
+    """Standard deviation, as a share, of what equal work took in parts of the load test."""
+    most_busy: float = 1.0
+    """Share of the cores that was busy in the busiest part."""
+
+    @property
+    def taken_cores(self) -> float:
+        """Cores that are busy whatever is asked."""
+        return self.own_cores + self.foreign_cores
+
+    def free_cores(self, cores: float) -> float:
+        """Return what is left of so many cores for answers."""
+        return cores * self.usable - self.taken_cores
 
 
 def fit(measurements: Measurements) -> Model:
@@ -91,19 +110,65 @@ def fit(measurements: Measurements) -> Model:
     plane_cores, plane_s = by_second_and_answer(
         [(part.seconds, len(part.took_s), part.plane_cpu_s) for part in answers]
     )
-    foreign_cores = median(part.foreign_cores for part in measurements.parts)
-    return Model(
+    model = Model(
         cores=measurements.cores,
-        taken_cores=foreign_cores + ingress_cores + plane_cores,
+        own_cores=ingress_cores + plane_cores,
+        foreign_cores=median(part.foreign_cores for part in measurements.parts),
         stages={stage: _stage(stage, measurements) for stage in STAGES},
         ingress_s=ingress_s,
         plane_s=plane_s,
+        pace=_pace(measurements),
         alone_s=median(measurements.alone_s()),
         ingress_max_rate=max(
             part.sent / part.seconds / measurements.replicas["ingress"]
             for part in measurements.parts
         ),
     )
+    drift, most_busy = _drift(model, measurements), _most_busy(measurements)
+    return model.model_copy(update={"drift": drift, "most_busy": most_busy})
+
+
+def slowness(model: Model, part: Part) -> float:
+    """Return what work took in a part, in multiples of the fit; 1 where nobody could see."""
+    on_gpu = any(stage.device == "gpu" for stage in model.stages.values())
+    if (cpu_s := part.cpu_s) is None or part.target != "answers" or on_gpu:
+        return 1.0  # a GPU's seconds are not among the processor's
+    fitted_s = (model.ingress_s + model.plane_s) * len(part.took_s)
+    fitted_s += model.own_cores * part.seconds
+    for name, work in part.stages.items():
+        stage = model.stages[name]
+        fitted_s += stage.per_run_s * work.runs + stage.per_item_s * work.items
+    return cpu_s / fitted_s
+
+
+def _drift(model: Model, measurements: Measurements) -> float:
+    whole = [part for part in measurements.parts if part.target == "answers"]
+    shares = np.array([slowness(model, part) for part in whole])
+    seconds = np.array([part.seconds for part in whole])
+    mean = np.average(shares, weights=seconds)
+    return float(np.sqrt(np.average((shares / mean - 1) ** 2, weights=seconds)))
+
+
+def _pace(measurements: Measurements) -> tuple[tuple[float, float], ...]:
+    """Return how the speed of cores wandered, by calls that came one after another.
+
+    Neighbours among such calls are alike: the cores are slow for a while, not single calls.
+    """
+    paces: list[tuple[float, float]] = []
+    for part in measurements.parts:
+        if part.callers == 1:
+            mean_s = sum(part.took_s) / len(part.took_s)
+            paces += [(took_s, took_s / mean_s) for took_s in part.took_s]
+    return tuple(paces)
+
+
+def _most_busy(measurements: Measurements) -> float:
+    busy = [
+        (part.cpu_s / part.seconds + part.foreign_cores) / measurements.cores
+        for part in measurements.parts
+        if part.cpu_s is not None
+    ]
+    return min(1.0, max(busy, default=1.0))
 
 
 def affine(items: Floats, seconds: Floats, weights: Floats) -> tuple[float, float, float]:
@@ -151,7 +216,8 @@ def _stage(stage: str, measurements: Measurements) -> StageModel:
     fixed, each, error = _fit_runs(stage, device, seen, replicas)
     largest = max(work.items / work.runs for _, work in seen if work.runs)
     return StageModel(
-        device=device, per_run_s=fixed, per_item_s=each, error=error, spread=_spread(quiet),
+        device=device, per_run_s=fixed, per_item_s=each, error=error,
+        spread=_spread(quiet) if device == "gpu" else (1.0,),
         items_per_call=measurements.items_per_call[stage],
         max_items=max(1, round(largest)), max_rate=max_rate,
     )  # fmt: skip

@@ -1,101 +1,178 @@
-"""How right predictions are: rates that the fit has not seen, on the app that it was fitted to.
+"""How right predictions are: rates and settings that the fit has not seen.
 
-Profile and replay share one run of the app, since machines differ and so do their minutes. Every
-prediction is made before its rate is sent, for the very arrivals that are sent.
+Every step keeps what it saw in a file, and a step whose file is there is not done again, so that
+a campaign can be made in pieces. Predictions know the profile alone, and the arrivals, which
+follow from rate and seed. What a second look at the same arrivals gives is the noise that no
+prediction can be better than.
 
-    python -m load_tests.capacity.held_out --rates 1,2,3 --set captioner.batch.max_size=4
+    python -m load_tests.capacity.held_out --only profile,as-measured
+    python -m load_tests.capacity.held_out --plans 0:10
 """
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import yaml
 from rich.console import Console
 from rich.table import Table
 
-from load_tests.capacity import traffic
-from load_tests.capacity.fit import fit
+from load_tests.capacity import overlay, traffic
+from load_tests.capacity.fit import Model, fit
+from load_tests.capacity.held_out_report import HEADINGS, Compared, compared, summary
 from load_tests.capacity.local_app import started_app, write_config
-from load_tests.capacity.measure import Steps, measure
-from load_tests.capacity.measurements import Measurements, write
+from load_tests.capacity.measure import Rates, Steps, measure
+from load_tests.capacity.measurements import Measurements, read, write
+from load_tests.capacity.plan import Plan
 from load_tests.capacity.prediction import as_measured, calibrated
-from load_tests.capacity.replay import COLUMNS, Replay, replay_rate, write_replays
+from load_tests.capacity.search import search
+from load_tests.capacity.target import Target, unpriced
 
 console = Console(soft_wrap=True)
+
+PROFILE = "profile"
+SHARES = (0.45, 0.7)
+MOVED = 0.03
+"""Shares of the rate that the profile's callers reached together; every setting has others."""
+IN_FLIGHT = 64
+PLANNED_SHARES = (0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65)
+SLACKS = (1.05, 1.4)
+"""A plan's p95 in multiples of the least that is promised at its rate."""
+
+
+def _batches(most: int) -> dict[str, Any]:
+    # No larger than the profile saw: the answerer's own limit is two.
+    answerer = min(2, most)
+    sizes = {"captioner": most, "tagger": most, "retriever": 2 * most, "answerer": answerer}
+    return {stage: {"batch": {"max_size": size}} for stage, size in sizes.items()}
+
+
+def _replicas(*stages: str) -> dict[str, Any]:
+    two = {"autoscaling": {"min_replicas": 2, "max_replicas": 2}}
+    return {stage: two if stage == "ingress" else {"scaling": two} for stage in stages}
+
+
+SETTINGS: dict[str, dict[str, Any]] = {
+    "as-measured": {},
+    "again": {},
+    "batch-1": _batches(1),
+    "batch-2": _batches(2),
+    "two-captioners": _replicas("captioner"),
+    "two-answerers": _replicas("answerer"),
+    "two-each": _replicas("captioner", "tagger", "answerer"),
+}
+"""`again` asks what `as-measured` asked, at the same moments."""
 
 
 def main(
     *,
-    shares: Annotated[str, typer.Option(help="Of the measured capacity, with commas.")] = (
-        "0.25,0.45,0.65,0.8"
-    ),
-    seconds: Annotated[float, typer.Option(help="Of each rate.")] = 14,
-    settings: Annotated[list[str], typer.Option("--set", help="key.of.an.argument=value")] = [],  # noqa: B006
-    in_flight: Annotated[int, typer.Option(help="limits.max_concurrent_requests.")] = 12,
-    step_s: float = 10,
+    only: Annotated[str, typer.Option(help=f"Of profile and {', '.join(SETTINGS)}.")] = "",
+    plans: Annotated[str, typer.Option(help="Also replay these plans: first:end.")] = "",
+    answers: Annotated[int, typer.Option(help="Of each rate.")] = 150,
+    step_s: float = 25,
     out: Path = Path("build/capacity/held-out"),
     command: str = ".venv/bin/admirer",
     config: Path = Path("serve/config/demo.yaml"),
     photos: Path = Path("bundles/demo/photos"),
 ) -> None:
-    """Measure, predict, replay; print and write both."""
-    arguments: dict[str, Any] = {"limits": {"max_concurrent_requests": in_flight}}
-    for each in settings:
-        _put(arguments, *each.split("=", 1))
-    write_config(out / "serve.yaml", config, arguments)
-    asked = traffic.questions(photos)
-    with started_app(command.split(), out / "serve.yaml") as app:
-        seen = asyncio.run(
-            measure(
-                app.url,
-                app.metrics_url,
-                asked,
-                Steps(alone_callers=(1, 16), alone_s=3, step_s=step_s),
-                tell=console.print,
-            )
-        )
-        write(seen, out / "measurements.json")
-        wanted = [float(share) for share in shares.split(",")]
-        replays = asyncio.run(
-            _replays(app.url, seen, asked, wanted, seconds, in_flight, out / "replays.json")
-        )
-    table = Table(*COLUMNS, title="predicted > seen")
-    for replay in replays:
-        table.add_row(*replay.row())
+    """Measure what is wanted and not there yet; compare all that is there with predictions."""
+    campaign = _Campaign(out, command.split(), config, traffic.questions(photos), answers)
+    names = [name for name in only.split(",") if name] or [PROFILE, *SETTINGS]
+    if PROFILE in names:
+        campaign.measured(PROFILE, {}, Steps(step_s=step_s))
+    profile = campaign.profile()
+    for number, name in enumerate(SETTINGS):
+        if name in names:
+            campaign.measured(name, SETTINGS[name], campaign.rates(profile, number, name))
+    model = calibrated(fit(profile), profile)
+    if plans:
+        first, end = (int(each) for each in plans.split(":"))
+        for number, plan in enumerate(campaign.plans(profile, model)[first:end], start=first):
+            rates = Rates((plan.target.rate,), answers, 500 + number)
+            campaign.measured(f"plan-{number:02}", overlay.arguments(plan), rates)
+    rows = campaign.compare(model)
+    table = Table(*HEADINGS, title="predicted > seen")
+    for row in rows:
+        table.add_row(*row.cells())
     console.print(table)
+    for line in summary(rows):
+        console.print(line)
+    (out / "compared.json").write_text(
+        json.dumps([row.model_dump() for row in rows], indent=1) + "\n", "utf-8"
+    )
 
 
-def _put(arguments: dict[str, Any], path: str, value: str) -> None:
-    *folders, name = path.split(".")
-    for folder in folders:
-        arguments = arguments.setdefault(folder, {})
-    arguments[name] = yaml.safe_load(value)
+class _Campaign:
+    def __init__(
+        self,
+        out: Path,
+        command: list[str],
+        config: Path,
+        asked: list[traffic.Question],
+        answers: int,
+    ) -> None:
+        self._out, self._command, self._config = out, command, config
+        self._asked, self._answers = asked, answers
 
+    def profile(self) -> Measurements:
+        return read(self._out / f"{PROFILE}.json")
 
-async def _replays(
-    url: str,
-    seen: Measurements,
-    asked: list[traffic.Question],
-    shares: list[float],
-    seconds: float,
-    in_flight: int,
-    file: Path,
-) -> list[Replay]:
-    model = calibrated(fit(seen), seen)
-    console.print(model.model_dump(exclude={"stages": {"__all__": {"spread"}}}))
-    full = next(part for part in seen.answers("closed") if part.callers != 1)
-    capacity = len(full.took_s) / full.seconds
-    setting = as_measured(seen, max_in_flight=in_flight)
-    replays = []
-    for number, share in enumerate(shares):
-        rate = share * capacity
-        replays.append(
-            await replay_rate(url, model, setting, asked, rate, seconds, seed=100 + number)
-        )
-        write_replays(replays, file)  # each at once: a time limit may end this
-    return replays
+    def rates(self, profile: Measurements, number: int, name: str) -> Rates:
+        number = 0 if name == "again" else number
+        full = next(part for part in profile.answers("closed") if part.callers != 1)
+        capacity = len(full.took_s) / full.seconds
+        per_s = tuple(round(capacity * (share - MOVED * number), 2) for share in SHARES)
+        return Rates(per_s, self._answers, 100 + 10 * number)
+
+    def measured(self, name: str, arguments: dict[str, Any], steps: Steps | Rates) -> None:
+        """Measure an app with those arguments, unless that was done before."""
+        file = self._out / f"{name}.json"
+        if file.exists():
+            return
+        limits = {"limits": {"max_concurrent_requests": IN_FLIGHT}}
+        write_config(self._out / f"{name}.yaml", self._config, {**limits, **arguments})
+        console.print(name)
+        with started_app(self._command, self._out / f"{name}.yaml") as app:
+            seen = asyncio.run(
+                measure(app.url, app.metrics_url, self._asked, steps, tell=console.print)
+            )
+        write(seen, file)
+
+    def plans(self, profile: Measurements, model: Model) -> list[Plan]:
+        """Return plans that promise nearly the least p95 that can be promised, and more."""
+        file = self._out / "plans.json"
+        if not file.exists():
+            full = next(part for part in profile.answers("closed") if part.callers != 1)
+            capacity = len(full.took_s) / full.seconds
+            nodes = unpriced(profile, None, 1)
+            made = []
+            for share in PLANNED_SHARES:
+                rate = round(share * capacity, 2)
+                easy = search(model, Target(rate=rate, p95_s=60), nodes)
+                for slack in SLACKS:
+                    p95_s = round(slack * easy.predicted.p95_s.high, 3)
+                    made.append(search(model, Target(rate=rate, p95_s=p95_s), nodes))
+            file.write_text(json.dumps([plan.model_dump() for plan in made]) + "\n", "utf-8")
+        return [Plan.model_validate(each) for each in json.loads(file.read_text("utf-8"))]
+
+    def compare(self, model: Model) -> list[Compared]:
+        """Return every rate that was seen beside its prediction."""
+        rows = []
+        for name in SETTINGS:
+            if (file := self._out / f"{name}.json").exists():
+                seen = read(file)
+                setting = as_measured(seen, max_in_flight=IN_FLIGHT)
+                rows += [compared(name, model, setting, part) for part in seen.answers("open")]
+        if (self._out / "plans.json").exists():
+            made = json.loads((self._out / "plans.json").read_text("utf-8"))
+            for number, each in enumerate(made):
+                name, plan = f"plan-{number:02}", Plan.model_validate(each)
+                if (file := self._out / f"{name}.json").exists():
+                    (part,) = read(file).answers("open")
+                    row = compared(name, model, plan.setting, part)
+                    rows.append(row.model_copy(update={"target_s": plan.target.p95_s}))
+        return rows
 
 
 if __name__ == "__main__":

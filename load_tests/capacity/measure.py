@@ -20,6 +20,7 @@ from load_tests.capacity.problems import CapacityError
 from load_tests.capacity.processes import INGRESS, PLANE, LocalApp, busy_core_s
 from load_tests.capacity.traffic import Question, Reply, Target, Traffic
 
+WARM_UP_S = 3.0
 COUNTS_EVERY_S = 1.5
 COUNTS_WITHIN_S = 40
 """Ray exports counters some seconds late."""
@@ -35,7 +36,7 @@ ALONE: tuple[Target, ...] = ("captioner", "tagger", "retriever")
 
 @dataclass(frozen=True)
 class Steps:
-    """How much load, and for how long."""
+    """How much load a profile is made of, and for how long."""
 
     alone_callers: tuple[int, ...] = (1, 4, 16)
     alone_s: float = 4
@@ -44,12 +45,44 @@ class Steps:
     """Of the rate that `full_callers` reach."""
     step_s: float = 15
 
+    async def run(self, test: "LoadTest") -> list[Part]:
+        """Return what was seen of each stage alone, the whole one at a time, full, and in steps."""
+        parts = [await test.closed("answers", 1, 2 * self.alone_s)]
+        parts += [
+            await test.closed(target, callers, self.alone_s)
+            for target in ALONE
+            for callers in self.alone_callers
+        ]
+        full = await test.closed("answers", self.full_callers, self.step_s)
+        parts.append(full)
+        capacity = len(full.took_s) / full.seconds
+        for seed, share in enumerate(self.shares):
+            parts.append(await test.open(max(0.1, share * capacity), self.step_s, seed))
+        return parts
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Nothing but rates with Poisson arrivals: what a prediction is compared with."""
+
+    per_s: tuple[float, ...]
+    answers: int
+    """Of each rate, about."""
+    first_seed: int
+
+    async def run(self, test: "LoadTest") -> list[Part]:
+        """Return what was seen of each rate."""
+        return [
+            await test.open(rate, self.answers / rate, self.first_seed + number)
+            for number, rate in enumerate(self.per_s)
+        ]
+
 
 async def measure(
     url: str,
     metrics_url: str,
     asked: Sequence[Question],
-    steps: Steps,
+    steps: Steps | Rates,
     *,
     cores: float | None = None,
     on_gpu: Sequence[str] = (),
@@ -77,8 +110,9 @@ async def measure(
             f"The app at {url} runs elsewhere; say with --cores how many cores its replicas share."
         )
     async with Traffic(url, list(asked)) as load:
-        test = _LoadTest(load, metrics_url, app, tell)
-        parts = await test.all(steps)
+        test = LoadTest(load, metrics_url, app, tell)
+        await test.closed("answers", 4, WARM_UP_S)  # nothing of it is kept
+        parts = await steps.run(test)
     counts = await prometheus.read(metrics_url)
     replicas: Counter[str] = app.replicas() if app else Counter()
     return Measurements(
@@ -105,40 +139,31 @@ def _device(stage: str, counts: prometheus.Counts, on_gpu: Sequence[str]) -> Dev
     return "cpu"
 
 
-class _LoadTest:
+class LoadTest:
+    """Sends load and keeps what is seen of it."""
+
     def __init__(
         self, load: Traffic, metrics_url: str, app: LocalApp | None, tell: Callable[[str], None]
     ) -> None:
         self._load, self._metrics_url, self._app, self._tell = load, metrics_url, app, tell
         self.items_per_call: dict[str, int] = {}
 
-    async def all(self, steps: Steps) -> list[Part]:
-        await self.closed("answers", 4, steps.alone_s / 2)  # warms up; nothing is kept
-        parts = [await self.closed("answers", 1, 2 * steps.alone_s)]
-        parts += [
-            await self.closed(target, callers, steps.alone_s)
-            for target in ALONE
-            for callers in steps.alone_callers
-        ]
-        full = await self.closed("answers", steps.full_callers, steps.step_s)
-        parts.append(full)
-        capacity = len(full.took_s) / full.seconds
-        for seed, share in enumerate(steps.shares):
-            parts.append(await self.open(max(0.1, share * capacity), steps.step_s, seed))
-        return parts
-
     async def closed(self, target: Target, callers: int, seconds: float) -> Part:
+        """Return what so many callers saw, each of whom waits for the answer to its last."""
         self._tell(f"{target}: {callers} at a time")
         return await self._part(
             lambda: self._load.closed(target, callers, seconds), target, callers=callers
         )
 
     async def open(self, rate: float, seconds: float, seed: int) -> Part:
+        """Return what a crowd saw that does not wait (Poisson)."""
         self._tell(f"answers: {rate:.1f} a second")
         moments = traffic.arrivals(rate, seconds, seed)
         if not moments:
             raise CapacityError(f"{rate:.2f} a second asks nothing in {seconds:g} s.")
-        return await self._part(lambda: self._load.crowd(moments), "answers", rate=rate, seed=seed)
+        return await self._part(
+            lambda: self._load.crowd(moments), "answers", rate=rate, seed=seed, lasted_s=seconds
+        )
 
     async def _part(
         self,
@@ -148,6 +173,7 @@ class _LoadTest:
         callers: int | None = None,
         rate: float | None = None,
         seed: int = 0,
+        lasted_s: float = 0.0,
     ) -> Part:
         before = await prometheus.read(self._metrics_url)
         cpu, busy, started = self._cpu_s(), busy_core_s(), time.perf_counter()
@@ -168,6 +194,7 @@ class _LoadTest:
             rate=rate,
             callers=callers,
             seed=seed,
+            lasted_s=lasted_s,
             seconds=seconds,
             sent=len(replies),
             refused=refused,

@@ -13,6 +13,8 @@ from load_tests.capacity.problems import CapacityError
 
 VERSION = 1
 STAGES = ("captioner", "tagger", "retriever", "assembler", "answerer")
+MOST_FOREIGN = 0.1
+"""Share of the cores that other programs may take while an app is measured."""
 Device = Literal["cpu", "gpu", "hosted"]
 """Where a stage spends its time: shared cores, a GPU, or a server elsewhere."""
 
@@ -40,6 +42,7 @@ class Part(Record):
     rate: float | None = Field(default=None, gt=0, description="Asked a second, where open.")
     callers: int | None = Field(default=None, ge=1, description="Who wait, where closed.")
     seed: int = 0
+    lasted_s: float = Field(default=0.0, description="Within which was asked, where open.")
     seconds: float = Field(gt=0)
     sent: int = Field(ge=1)
     refused: int = Field(ge=0, description="Told to come back: 503 with Retry-After.")
@@ -53,6 +56,13 @@ class Part(Record):
     foreign_cores: float = Field(
         default=0, ge=0, description="Cores that processes of nobody's concern here kept busy."
     )
+
+    @property
+    def cpu_s(self) -> float | None:
+        """Processor seconds of everything that belongs to the app, its client included."""
+        stages = [work.cpu_s for work in self.stages.values()]
+        spent = [*stages, self.ingress_cpu_s, self.plane_cpu_s]
+        return None if None in spent else sum(each for each in spent if each is not None)
 
 
 class Measurements(Record):
@@ -69,6 +79,12 @@ class Measurements(Record):
         description="That a call puts into a batch: the retriever's photo and question are two."
     )
     parts: tuple[Part, ...] = Field(min_length=1)
+
+    @property
+    def foreign_share(self) -> float:
+        """Share of the cores that other programs kept busy, over the whole load test."""
+        taken_s = sum(part.foreign_cores * part.seconds for part in self.parts)
+        return taken_s / sum(part.seconds for part in self.parts) / self.cores
 
     def answers(self, kind: Literal["open", "closed"]) -> list[Part]:
         """Return the parts in which whole questions were asked."""
@@ -91,6 +107,11 @@ class Measurements(Record):
             raise CapacityError(
                 f"{failed} of {sent} requests of the load test failed; a plan needs one without"
                 " errors."
+            )
+        if self.foreign_share > MOST_FOREIGN:
+            raise CapacityError(
+                f"Other programs took {self.foreign_share:.0%} of the cores during the load test; a"
+                f" plan needs one with at most {MOST_FOREIGN:.0%}."
             )
         if len(self.alone_s()) < 5 or not self.answers("open"):
             raise CapacityError(

@@ -1,26 +1,34 @@
 """Predictions with bands: several simulations, each of an app a little unlike the fitted one.
 
-How unlike is the fit's own error. What an answer takes beside all work is calibrated on answers
-that had the app for themselves, so that rates under load stay unseen until they are predicted.
+How unlike is the fit's own error, and how much the cores' speed drifted while the app was
+measured: where cores are virtual, equal work takes longer in one minute than in the next. What an
+answer takes beside all work is calibrated on answers that had the app for themselves, so that
+rates under load stay unseen until they are predicted.
 """
 
 import random
 from collections.abc import Sequence
+from statistics import NormalDist, median
 
 import numpy as np
 
-from load_tests.capacity.fit import Model, StageModel
-from load_tests.capacity.measurements import STAGES, Measurements, Record
-from load_tests.capacity.simulator import Outcome, Setting, simulate
+from load_tests.capacity.fit import Model, StageModel, slowness
+from load_tests.capacity.measurements import STAGES, Measurements, Part, Record
+from load_tests.capacity.simulator import Outcome, Setting, simulate, simulate_callers
 from load_tests.capacity.stage import StageSetting
 
 DRAWS = 7
+ROUNDS = 3
+CALIBRATED_ON = 400
+"""Simulated answers of each round."""
+LEAST_USABLE = 0.7
+"""Where cores seem to lose more, it is not the cores."""
 RUN_TO_RUN = 0.03
 """By which two equal load tests differ at least, as a share."""
 
 
 class Band(Record):
-    """A prediction: the middle, and what one in ten falls below or above."""
+    """A prediction: the middle, and the least and most of apps that could be the measured one."""
 
     low: float
     middle: float
@@ -29,8 +37,7 @@ class Band(Record):
     @classmethod
     def of(cls, values: Sequence[float]) -> "Band":
         """Return the band of what the draws gave."""
-        low, middle, high = (float(cut) for cut in np.quantile(np.array(values), (0.1, 0.5, 0.9)))
-        return cls(low=low, middle=middle, high=high)
+        return cls(low=min(values), middle=float(np.median(np.array(values))), high=max(values))
 
 
 class Prediction(Record):
@@ -71,20 +78,41 @@ def as_measured(measurements: Measurements, *, max_in_flight: int = 256) -> Sett
 
 
 def calibrated(model: Model, measurements: Measurements) -> Model:
-    """Return the model with the pauses of an answer that has the app for itself."""
+    """Return the model with what its work does not explain, told from callers who wait.
+
+    Answers alone tell the pauses of an answer; as many callers as keep the app full tell the
+    share of the cores that work can use. Both are taken at the speed that the cores had then.
+    """
+    setting = as_measured(measurements)
+    alone = next(part for part in measurements.answers("closed") if part.callers == 1)
     far_apart = [10.0 * model.alone_s * number for number in range(60)]
-    alone = simulate(model, as_measured(measurements), far_apart, seed=0)
-    return model.model_copy(
-        update={"pause_s": max(0.0, model.alone_s - alone.quantile_s(0.5) + model.pause_s)}
-    )
+    said = simulate(slowed(model, slowness(model, alone)), setting, far_apart, seed=0)
+    pause_s = max(0.0, median(alone.took_s) - said.quantile_s(0.5))
+    model = model.model_copy(update={"pause_s": pause_s})
+    for full in measurements.answers("closed"):
+        if full.callers and full.callers > 1 and "gpu" not in measurements.devices.values():
+            model = model.model_copy(update={"usable": _usable(model, setting, full)})
+    return model
+
+
+def _usable(model: Model, setting: Setting, full: Part) -> float:
+    usable, seen = 1.0, len(full.took_s) / full.seconds
+    for _ in range(ROUNDS):
+        app = slowed(model.model_copy(update={"usable": usable}), slowness(model, full))
+        said = simulate_callers(app, setting, full.callers or 1, CALIBRATED_ON / seen, seed=0)
+        usable *= seen * said.seconds / len(said.took_s)
+        usable = min(1.0, max(LEAST_USABLE, usable))
+    return usable
 
 
 def predict(
     model: Model, setting: Setting, moments: Sequence[float], rate: float, *, draws: int = DRAWS
 ) -> Prediction:
     """Return what questions at those moments will see."""
-    outcomes = [simulate(_drawn(model, seed), setting, moments, seed=seed) for seed in range(draws)]
-    middle = outcomes[0]
+    outcomes = [
+        simulate(app, setting, moments, seed=seed) for seed, app in enumerate(_apps(model, draws))
+    ]
+    middle = outcomes[draws // 2]
     span = max(1e-9, moments[-1])
     return Prediction(
         rate=rate,
@@ -103,18 +131,39 @@ def _quantile(outcomes: Sequence[Outcome], share: float) -> Band:
     return Band.of([each.quantile_s(share) for each in outcomes])
 
 
-def _drawn(model: Model, seed: int) -> Model:
-    """Return an app that the measurements could have come from; the first is the fitted one."""
-    if seed == 0:
-        return model
-    chance = random.Random(seed)
-    together = chance.gauss(1.0, RUN_TO_RUN)
+def _apps(model: Model, draws: int) -> list[Model]:
+    """Return apps that the measurements could have come from, the fastest first.
+
+    Their speeds are spread evenly over what four of five load tests would see; the middle one is
+    the fitted one.
+    """
+    chance = random.Random(0)
+    widest = NormalDist().inv_cdf(0.9) * max(RUN_TO_RUN, model.drift)
+    apps = []
+    for draw, factor in enumerate(np.linspace(1 - widest, 1 + widest, draws)):
+        if draw == draws // 2:
+            apps.append(model)
+            continue
+        app = slowed(model, float(factor))
+        stages = {
+            name: _scaled(stage, max(0.5, chance.gauss(1.0, stage.error)))
+            for name, stage in app.stages.items()
+        }
+        apps.append(app.model_copy(update={"stages": stages}))
+    return apps
+
+
+def slowed(model: Model, factor: float) -> Model:
+    """Return the app on cores on which all work takes so many times as long."""
     return model.model_copy(
         update={
+            "ingress_s": model.ingress_s * factor,
+            "plane_s": model.plane_s * factor,
+            "own_cores": model.own_cores * factor,
             "stages": {
-                name: _scaled(stage, max(0.5, together * chance.gauss(1.0, stage.error)))
+                name: _scaled(stage, factor) if stage.device == "cpu" else stage
                 for name, stage in model.stages.items()
-            }
+            },
         }
     )
 

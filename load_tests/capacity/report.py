@@ -30,15 +30,16 @@ _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Capacity<
 td,th{{padding:.2rem 1rem .2rem 0;text-align:left;border-bottom:1px solid #ddd}}
 img{{max-width:100%}}</style><h1>{title}</h1><table>{rows}</table>
 <h2>Stages</h2><table>{stages}</table>{replays}<img alt="{alt}" src="data:image/png;base64,{png}">
-<p>Bands hold four of five simulations of apps that the measurements could have come from; dots were
-measured. Nothing beyond the measured batches and rates of a replica is planned.</p></html>
+<p>Bands hold simulations of apps that the measurements could have come from, on cores as fast as
+in four of five such minutes; dots were measured. No batch is larger, no replica faster and no core
+busier than was measured.</p></html>
 """
 
 
 def summary(plan: Plan, model: Model) -> list[Row]:
     """Return what the plan comes to."""
     said, p95 = plan.predicted, plan.predicted.p95_s
-    price = "no --prices" if plan.price_per_hour is None else f"{plan.price_per_hour:.2f}"
+    price = "not asked for" if plan.price_per_hour is None else f"{plan.price_per_hour:.2f}"
     gpus = sum(plan.setting.stages[name].replicas * share for name, share in plan.num_gpus.items())
     reach = plan.reach_per_s
     return [

@@ -1,7 +1,8 @@
 """Search for the cheapest deployment that keeps a target: grow from the bottleneck, then shrink.
 
-Nothing is planned beyond what was seen: batches are no larger and a replica gets no higher rate
-than in the load test, so a plan for more is made of more replicas, and says so.
+No part is planned beyond what was seen: batches are no larger, a replica gets no higher rate and
+cores are no busier than in the load test, so a plan for more is made of more replicas and nodes,
+and says so.
 """
 
 import math
@@ -61,7 +62,7 @@ def _refuse_impossible(model: Model, target: Target, nodes: Nodes) -> None:
             f"The language model accepts {target.rate_limit:g} calls a second, fewer than the"
             f" {target.rate:g} questions asked."
         )
-    usable = nodes.cpu.cores * nodes.most - model.taken_cores
+    usable = model.free_cores(nodes.cpu.cores * nodes.most)
     needed = core_s(model) * target.rate
     if needed > usable:
         raise CapacityError(
@@ -94,7 +95,9 @@ class _Search:
             )
             for name, each in model.stages.items()
         }
-        cpu = math.ceil((rate * core_s(model) + model.taken_cores) / self._nodes.cpu.cores)
+        cores_rate = self._target.rate / min(BUSY, model.most_busy)
+        busy_cores = (cores_rate * core_s(model) + model.taken_cores) / model.usable
+        cpu = math.ceil(busy_cores / self._nodes.cpu.cores)
         gpu = self._nodes.gpu
         gpus = math.ceil(rate * gpu_s(model) / gpu.gpus) * gpu.gpus if gpu and gpu.gpus else 0
         return Setting(
@@ -128,7 +131,10 @@ class _Search:
     def _wider(self, setting: Setting, said: Prediction) -> Setting | None:
         use = said.utilisation
         more_cores = setting.cores + self._nodes.cpu.cores
-        if use[CORES] > 0.5 and more_cores <= self._nodes.most * self._nodes.cpu.cores:
+        if (
+            use[CORES] > min(0.5, self._model.most_busy)
+            and more_cores <= self._nodes.most * self._nodes.cpu.cores
+        ):
             return setting.model_copy(update={"cores": more_cores})
         gpu = self._nodes.gpu
         if use.get(GPUS, 0.0) > 0.5 and gpu and setting.gpus < self._nodes.most * gpu.gpus:
@@ -162,7 +168,7 @@ class _Search:
         return (
             enough
             and setting.ingress_replicas >= max(1, self._least[INGRESS])
-            and setting.cores - self._model.taken_cores >= needed
+            and self._model.free_cores(setting.cores) >= needed
             and setting.gpus >= self._target.rate * gpu_s(self._model)
             and (setting.gpus > 0 or not gpu_s(self._model))
         )
@@ -171,7 +177,11 @@ class _Search:
         return predict(self._model, setting, self._moments, self._target.rate, draws=draws)
 
     def _keeps(self, said: Prediction) -> bool:
-        return said.p95_s.high <= self._target.p95_s and said.served_share >= SERVED
+        return (
+            said.p95_s.high <= self._target.p95_s
+            and said.served_share >= SERVED
+            and said.utilisation[CORES] <= self._model.most_busy
+        )
 
     def plan(self, setting: Setting) -> Plan:
         """Return the plan, its limits set from what the simulation saw."""

@@ -26,6 +26,9 @@ BEFORE, BETWEEN, AFTER = 0.6, 0.2, 0.2
 """Shares of the ingress' work: before the photo stages, after them, after the answerer."""
 
 
+EVERY_S = 1.0
+
+
 class Setting(Record):
     """How the app is deployed."""
 
@@ -84,17 +87,29 @@ def simulate(
     return _Simulation(model, setting, seed).run(moments, autoscaling or {})
 
 
+def simulate_callers(
+    model: Model, setting: Setting, callers: int, seconds: float, *, seed: int
+) -> Outcome:
+    """Return what becomes of callers who each ask again as soon as they are answered."""
+    return _Simulation(model, setting, seed).run_callers(callers, seconds)
+
+
 class _Simulation:
     def __init__(self, model: Model, setting: Setting, seed: int) -> None:
         self._env = simpy.Environment()
         self._model, self._setting = model, setting
         self._chance = random.Random(seed)
-        self._cores = Cores(self._env, max(0.1, setting.cores - model.taken_cores))
+        usable = setting.cores * model.usable - model.foreign_cores
+        self._cores = Cores(
+            self._env, max(0.1, usable), model.pace, self._chance.randrange(len(model.pace))
+        )
         self._gpus = Cores(self._env, max(1e-9, setting.gpus))
         self._ingress = [simpy.Resource(self._env) for _ in range(setting.ingress_replicas)]
         self._stages = {stage: self._stage(stage) for stage in STAGES}
         self._in_flight = self._refused = self._most = 0
         self._took_s: list[float] = []
+        self._asking: list[simpy.Process] = []
+        self._last_s = 0.0
 
     def _stage(self, stage: str) -> SimulatedStage | HostedStage:
         model = self._model.stages[stage]
@@ -107,15 +122,24 @@ class _Simulation:
 
     def run(self, moments: Sequence[float], autoscaling: dict[str, Autoscaling]) -> Outcome:
         asking = self._env.process(self._ask(moments))
+        self._asking = [asking]
         for stage, policy in autoscaling.items():
             self._env.process(self._scale(self._stages[stage], policy, asking))
+        return self._outcome()
+
+    def run_callers(self, callers: int, seconds: float) -> Outcome:
+        self._asking = [self._env.process(self._ask_on(seconds)) for _ in range(callers)]
+        return self._outcome()
+
+    def _outcome(self) -> Outcome:
+        self._env.process(self._works_by_the_second())
         self._env.run()
-        seconds = self._env.now or 1.0
+        seconds = self._last_s or 1.0
         utilisation = {name: each.utilisation(seconds) for name, each in self._stages.items()}
         utilisation["ingress"] = (
             len(self._took_s) * self._model.ingress_s / seconds / len(self._ingress)
         )
-        used = self._cores.busy_s / seconds + self._model.taken_cores
+        used = self._cores.busy_s / seconds + self._model.foreign_cores
         utilisation["cores"] = min(1.0, used / self._setting.cores)
         if self._setting.gpus:
             utilisation["gpus"] = self._gpus.busy_s / seconds / self._setting.gpus
@@ -143,6 +167,16 @@ class _Simulation:
             else:
                 self._env.process(self._answer())
 
+    def _works_by_the_second(self) -> Process:
+        """Do what the app does whatever is asked: counters are read and sent every second."""
+        while self._in_flight or any(asking.is_alive for asking in self._asking):
+            self._cores.work(self._model.own_cores * EVERY_S)
+            yield self._env.timeout(EVERY_S)
+
+    def _ask_on(self, until: float) -> Process:
+        while self._env.now < until:
+            yield from self._answer()
+
     def _answer(self) -> Process:
         self._in_flight += 1
         self._most = max(self._most, self._in_flight)
@@ -163,6 +197,7 @@ class _Simulation:
             self._refused += 1
         finally:
             self._in_flight -= 1
+            self._last_s = self._env.now
 
     def _at_ingress(self, ingress: simpy.Resource, share: float) -> Process:
         """Work in the one thread of an ingress replica."""

@@ -73,6 +73,17 @@ def test_a_plan_keeps_its_target_and_uses_no_more_than_was_seen(small: Plan) -> 
         assert small.target.rate / stage.replicas <= model.stages[name].max_rate
 
 
+def test_no_core_is_planned_to_be_busier_than_was_seen() -> None:
+    seen = measurements()
+    model = calibrated(fit(seen), seen)
+    calm = model.model_copy(update={"most_busy": 0.3})
+    wanted = Target(rate=30, p95_s=0.3)
+    nodes = unpriced(seen, None, 64)
+    made = search(calm, wanted, nodes)
+    assert made.predicted.utilisation["cores"] <= 0.3
+    assert made.setting.cores > search(model, wanted, nodes).setting.cores
+
+
 def test_a_higher_rate_needs_more_and_names_what_was_never_seen(small: Plan) -> None:
     large = plan(rate=120)
     assert sum(large.nodes.values()) > sum(small.nodes.values())
@@ -154,7 +165,7 @@ def test_an_slo_below_one_answer_is_refused() -> None:
 
 
 def test_a_target_that_no_number_of_nodes_reaches_is_refused() -> None:
-    with pytest.raises(CapacityError, match=r"cores and 2 nodes have 7\.9; at most"):
+    with pytest.raises(CapacityError, match=r"cores and 2 nodes have 7\.7; at most"):
         plan(rate=2000, most=2)
 
 
@@ -176,7 +187,7 @@ def test_prices_become_a_cost_and_missing_ones_are_refused(tmp_path: Path) -> No
 
 def test_the_command_writes_a_plan_its_values_and_a_report(seen: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    result = run("--rate", 30, "--p95-ms", 300, "--from", seen, "--out", out)
+    result = run("--rate", 30, "--p95-ms", 300, "--no-prices", "--from", seen, "--out", out)
     assert result.exit_code == 0, result.output
     assert {"plan.json", "values.yaml", "report.html", "report.png"} <= {
         each.name for each in out.iterdir()
@@ -190,9 +201,14 @@ def test_the_command_writes_a_plan_its_values_and_a_report(seen: Path, tmp_path:
 def test_every_reason_for_no_plan_is_one_line_and_an_exit_status(
     seen: Path, tmp_path: Path
 ) -> None:
-    wanted = ["--rate", 10, "--p95-ms", 300]
+    target = ["--rate", 10, "--p95-ms", 300]
+    wanted = [*target, "--no-prices"]
     prices = tmp_path / "prices.yaml"
     prices.write_text("currency: EUR\nnodes: {}\n")
+    unpriced_node = tmp_path / "unpriced.yaml"
+    unpriced_node.write_text("currency: EUR\nnodes: {cpu: {cores: 4}}\n")
+    busy = tmp_path / "busy.json"
+    records.write(measurements(foreign_cores=0.5), busy)
     bad = tmp_path / "bad.json"
     bad.write_text("{}")
     failed = tmp_path / "failed.json"
@@ -201,10 +217,14 @@ def test_every_reason_for_no_plan_is_one_line_and_an_exit_status(
         [*wanted, "--from", tmp_path / "none.json"],
         [*wanted, "--from", bad],
         [*wanted, "--from", failed],
-        [*wanted, "--from", seen, "--prices", tmp_path / "none.yaml"],
+        [*target, "--from", seen],
         [*wanted, "--from", seen, "--prices", prices],
-        ["--rate", 10, "--p95-ms", 20, "--from", seen],
-        ["--rate", 1e6, "--p95-ms", 300, "--from", seen],
+        [*target, "--from", seen, "--prices", tmp_path / "none.yaml"],
+        [*target, "--from", seen, "--prices", prices],
+        [*target, "--from", seen, "--prices", unpriced_node],
+        [*wanted, "--from", busy],
+        ["--rate", 10, "--p95-ms", 20, "--no-prices", "--from", seen],
+        ["--rate", 1e6, "--p95-ms", 300, "--no-prices", "--from", seen],
         [*wanted, "--url", "http://127.0.0.1:9", "--metrics-url", "http://127.0.0.1:9/metrics"],
         [*wanted, "--url", "http://127.0.0.1:9"],
     ]
@@ -213,6 +233,15 @@ def test_every_reason_for_no_plan_is_one_line_and_an_exit_status(
         result = run(*arguments, "--out", out)
         assert is_one_line_error(result), (arguments, result.output)
         assert not (out / "plan.json").exists()
+
+
+def test_prices_are_asked_for_unless_a_plan_without_cost_is_wanted(
+    seen: Path, tmp_path: Path
+) -> None:
+    result = run("--rate", 30, "--p95-ms", 300, "--from", seen, "--out", tmp_path / "out")
+    assert is_one_line_error(result)
+    assert "--prices FILE" in result.stderr
+    assert not (tmp_path / "out").exists()
 
 
 def test_questions_are_needed(tmp_path: Path) -> None:

@@ -48,18 +48,32 @@ def part(
     )
 
 
-def measurements(*, failed: int = 0, gpu: bool = False) -> Measurements:
-    """Return a whole load test."""
+def _slowed(part: Part, slowness: float) -> Part:
+    stages = {
+        name: work.model_copy(update={"cpu_s": (work.cpu_s or 0.0) * slowness})
+        for name, work in part.stages.items()
+    }
+    return part.model_copy(update={"stages": stages})
+
+
+def measurements(
+    *, failed: int = 0, gpu: bool = False, foreign_cores: float = 0.0, slowness: float = 1.0
+) -> Measurements:
+    """Return a whole load test; its last step was on cores that took `slowness` times as long."""
     assert all(small < large for small, large in pairwise(BATCHES))
     alone = [
         part(stage, mean_batch=batch, callers=int(2 * batch) if batch > 1 else 1)
         for stage in ("captioner", "tagger", "retriever")
         for batch in BATCHES
     ]
-    whole = [part("answers", items=100, callers=1), part("answers", mean_batch=8.0, callers=16)]
+    whole = [
+        part("answers", items=100, callers=1),
+        part("answers", mean_batch=8.0, callers=16, seconds=3.7),
+    ]
     steps = [
         part("answers", items=round(8 * rate), rate=rate, failed=failed) for rate in (5.0, 10.0)
     ]
+    steps[-1] = _slowed(steps[-1], slowness)
     return Measurements(
         measured="2026-01-01T00:00:00+00:00",
         url="http://127.0.0.1:8000",
@@ -70,5 +84,8 @@ def measurements(*, failed: int = 0, gpu: bool = False) -> Measurements:
         replicas=dict.fromkeys(("ingress", *STAGES), 1),
         items_per_call={stage: 2 if stage == "retriever" else 1 for stage in STAGES},
         max_items=dict.fromkeys((s for s in STAGES if s != "assembler"), 8),
-        parts=(*whole, *alone, *steps),
+        parts=tuple(
+            each.model_copy(update={"foreign_cores": foreign_cores})
+            for each in (*whole, *alone, *steps)
+        ),
     )

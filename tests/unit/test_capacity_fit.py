@@ -5,10 +5,11 @@ import pytest
 from unit.capacity_app import ALONE_S, PER_ITEM_S, PER_RUN_S, measurements
 
 from load_tests.capacity import measurements as records
-from load_tests.capacity.fit import affine, fit
+from load_tests.capacity.fit import affine, fit, slowness
 from load_tests.capacity.prediction import as_measured, calibrated, predict
 from load_tests.capacity.problems import CapacityError
 from load_tests.capacity.prometheus import ITEMS, MAX_ITEMS, RUNS, Counts
+from load_tests.capacity.simulator import simulate_callers
 from load_tests.capacity.traffic import arrivals, server_timing
 
 TEXT = """
@@ -41,6 +42,61 @@ def test_the_fit_recovers_what_a_run_and_an_item_take() -> None:
     assert model.plane_s == pytest.approx(0.002, rel=0.02)
     assert model.taken_cores == pytest.approx(0.1, rel=0.02)  # what the plane costs by the second
     assert model.alone_s == ALONE_S
+
+
+def test_cores_that_grew_slower_while_an_app_was_measured_widen_the_band() -> None:
+    steady, drifting = fit(measurements()), fit(measurements(slowness=2.0))
+    assert steady.drift < 0.05 < drifting.drift
+    moments, setting = arrivals(10.0, 60, seed=0), as_measured(measurements())
+    narrow = predict(steady, setting, moments, 10.0).p95_s
+    wide = predict(
+        steady.model_copy(update={"drift": drifting.drift}), setting, moments, 10.0
+    ).p95_s
+    assert wide.low < narrow.low <= narrow.middle <= narrow.high < wide.high
+
+
+def test_the_busiest_part_is_known() -> None:
+    busiest = fit(measurements()).most_busy
+    assert 0 < busiest < 1
+    assert fit(measurements(foreign_cores=0.2)).most_busy == pytest.approx(busiest + 0.05)
+
+
+def test_the_speed_of_cores_wanders_as_calls_one_after_another_did() -> None:
+    pace = fit(measurements()).pace
+    alone = [part for part in measurements().parts if part.callers == 1]
+    assert len(pace) == sum(len(part.took_s) for part in alone) > 0
+    assert all(took_s > 0 and slowness == pytest.approx(1.0) for took_s, slowness in pace)
+
+
+def test_work_of_a_part_is_set_beside_the_fit() -> None:
+    seen = measurements(slowness=2.0)
+    model = fit(measurements())
+    *_, before, last = seen.answers("open")
+    assert slowness(model, before) == pytest.approx(1.0, abs=0.03)
+    assert 1.5 < slowness(model, last) < 2.0  # the ingress and the plane stayed as fast
+
+
+def test_full_callers_tell_how_much_of_the_cores_work_can_use() -> None:
+    seen = measurements()
+    model = calibrated(fit(seen), seen)
+    setting, app = as_measured(seen), model.model_copy(update={"usable": 0.85})
+    said = simulate_callers(app, setting, 16, 60.0, seed=0)
+    parts = tuple(
+        part.model_copy(
+            update={"took_s": said.took_s, "seconds": said.seconds, "stages": {},
+                    "ingress_cpu_s": None}
+        )
+        if part.callers == 16 and part.target == "answers" else part
+        for part in seen.parts
+    )  # fmt: skip
+    again = calibrated(model, seen.model_copy(update={"parts": parts}))
+    assert again.usable == pytest.approx(0.85, abs=0.03)
+
+
+def test_a_load_test_beside_busy_programs_is_refused() -> None:
+    fit(measurements(foreign_cores=0.3))
+    with pytest.raises(CapacityError, match=r"Other programs took 12% of the cores"):
+        fit(measurements(foreign_cores=0.5))
 
 
 def test_residuals_of_a_noisy_fit_become_its_error() -> None:

@@ -7,7 +7,7 @@ import simpy
 from load_tests.capacity.cores import Cores
 from load_tests.capacity.fit import Model, StageModel
 from load_tests.capacity.measurements import STAGES
-from load_tests.capacity.simulator import Autoscaling, Setting, simulate
+from load_tests.capacity.simulator import Autoscaling, Setting, simulate, simulate_callers
 from load_tests.capacity.stage import HostedStage, RefusedError, SimulatedStage, StageSetting
 from load_tests.capacity.traffic import arrivals
 
@@ -26,7 +26,8 @@ def stage(per_run_s: float = 0.0, per_item_s: float = 0.0) -> StageModel:
 def model(**stages: StageModel) -> Model:
     return Model(
         cores=8,
-        taken_cores=0,
+        own_cores=0,
+        foreign_cores=0,
         stages={name: stages.get(name, stage()) for name in STAGES},
         ingress_s=0,
         plane_s=0,
@@ -82,6 +83,48 @@ def test_two_jobs_on_one_core_end_together_and_later_ones_wait_for_neither() -> 
     assert cores.busy_s == pytest.approx(2.5)
 
 
+def test_work_takes_longer_while_the_cores_are_slow() -> None:
+    env = simpy.Environment()
+    cores, ends = Cores(env, 1.0, pace=((1.0, 1.0), (2.0, 4.0))), []
+
+    def work() -> object:
+        for seconds in (0.5, 1.0, 0.5):
+            yield cores.work(seconds)
+            ends.append(env.now)
+
+    env.process(work())  # type: ignore[arg-type]
+    env.run()
+    # Half of the second job is done in the quick second, the other half takes four times as long.
+    assert ends == pytest.approx([0.5, 3.0, 3.5])
+
+
+def test_a_pace_goes_on_while_nothing_is_to_do() -> None:
+    env = simpy.Environment()
+    cores = Cores(env, 1.0, pace=((1.0, 1.0), (2.0, 4.0)))
+    env.run(until=1.5)
+    done = cores.work(0.25)
+    env.run(until=done)
+    assert env.now == pytest.approx(2.5)
+
+
+def test_work_by_the_second_comes_in_bursts_and_ends_with_the_last_answer() -> None:
+    busy = model(captioner=stage(0.1)).model_copy(update={"own_cores": 0.5})
+    moments = [0.25 + number for number in range(20)]
+    beside = simulate(busy, setting(cores=1), moments, seed=0)
+    assert beside.seconds == pytest.approx(19.5, abs=0.1)
+    assert beside.quantile_s(0.5) == pytest.approx(0.2, abs=0.01)  # half a core until it is done
+    between = simulate(busy, setting(cores=1), [each + 0.5 for each in moments], seed=0)
+    assert between.quantile_s(0.5) == pytest.approx(0.1, abs=0.01)
+
+
+def test_callers_who_wait_keep_a_stage_as_busy_as_they_are_many() -> None:
+    one = simulate_callers(model(captioner=stage(0.1)), setting(), 1, 20.0, seed=0)
+    two = simulate_callers(model(captioner=stage(0.1)), setting(), 2, 20.0, seed=0)
+    assert len(one.took_s) / one.seconds == pytest.approx(10.0, rel=0.01)
+    assert one.quantile_s(0.95) == pytest.approx(0.1)
+    assert two.quantile_s(0.5) == pytest.approx(0.2)
+
+
 def test_a_free_replica_takes_all_that_waits_up_to_its_batch() -> None:
     env = simpy.Environment()
     limits = StageSetting(replicas=1, max_items=4)
@@ -114,7 +157,7 @@ def test_a_full_queue_refuses() -> None:
 
 def test_cores_that_others_keep_busy_count_as_used_and_slow_what_shares_them() -> None:
     moments = arrivals(5.0, 60, seed=4)
-    busy = model(captioner=stage(0.1)).model_copy(update={"taken_cores": 1.5})
+    busy = model(captioner=stage(0.1)).model_copy(update={"foreign_cores": 1.5})
     alone = simulate(model(captioner=stage(0.1)), setting(cores=2), moments, seed=0)
     beside = simulate(busy, setting(cores=2), moments, seed=0)
     assert beside.quantile_s(0.5) > 1.5 * alone.quantile_s(0.5)

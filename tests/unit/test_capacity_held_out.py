@@ -1,0 +1,78 @@
+import numpy as np
+import pytest
+from unit.capacity_app import measurements, part
+
+from load_tests.capacity.fit import Model, fit
+from load_tests.capacity.held_out_report import Compared, compared, summary
+from load_tests.capacity.measurements import Part
+from load_tests.capacity.prediction import as_measured, calibrated, slowed
+from load_tests.capacity.simulator import simulate
+from load_tests.capacity.traffic import arrivals
+
+RATE, LASTED_S, SEED = 12.0, 30.0, 7
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return calibrated(fit(measurements()), measurements())
+
+
+def sent_to(app: Model, slow: float = 1.0) -> Part:
+    """Return what a rate would have seen of that very app, on cores that took `slow` times."""
+    moments = arrivals(RATE, LASTED_S, SEED)
+    seen = simulate(app, as_measured(measurements()), moments, seed=3)
+    sent = part("answers", items=len(moments), rate=RATE, seconds=seen.seconds)
+    stages = {
+        name: work.model_copy(update={"cpu_s": slow * (work.cpu_s or 0.0)})
+        for name, work in sent.stages.items()
+    }
+    return sent.model_copy(
+        update={
+            "seed": SEED, "lasted_s": LASTED_S, "took_s": seen.took_s, "stages": stages,
+            "ingress_cpu_s": 0.002 * slow * len(moments),
+            "plane_cpu_s": slow * (0.002 * len(moments) + 0.1 * seen.seconds),
+        }
+    )  # fmt: skip
+
+
+def compare(model: Model, slow: float = 1.0) -> Compared:
+    return compared("it", model, as_measured(measurements()), sent_to(slowed(model, slow), slow))
+
+
+def test_an_app_that_is_as_the_model_says_is_predicted(model: Model) -> None:
+    row = compare(model)
+    assert row.slowness == pytest.approx(1.0, abs=0.03)
+    assert abs(row.throughput_error) < 0.01
+    assert abs(row.p95_error) < 0.1
+    assert row.in_band
+
+
+def test_slow_cores_are_told_from_a_wrong_model(model: Model) -> None:
+    row = compare(model, 1.3)
+    assert row.slowness == pytest.approx(1.3, rel=0.05)
+    assert row.p95_error < -0.2
+    assert abs(row.at_speed_error) < 0.1
+
+
+def test_the_sampling_error_shrinks_with_more_answers(model: Model) -> None:
+    sent = sent_to(model)
+    few = sent.model_copy(update={"took_s": sent.took_s[::10]})
+    setting = as_measured(measurements())
+    assert (
+        compared("few", model, setting, few).sampling
+        > compared("all", model, setting, sent).sampling
+    )
+
+
+def test_the_summary_counts_kept_plans_and_the_noise_of_a_second_look(model: Model) -> None:
+    row = compare(model)
+    kept = row.model_copy(update={"setting": "plan-00", "target_s": row.p95_s})
+    missed = row.model_copy(update={"setting": "plan-01", "target_s": row.p95_s - 0.001})
+    first = row.model_copy(update={"setting": "as-measured"})
+    second = row.model_copy(update={"setting": "again", "p95_s": 1.5 * row.p95_s})
+    lines = "\n".join(summary([kept, missed, first, second]))
+    assert "4 held-out rates of 4 settings" in lines
+    assert "plans within their target: 1 of 2" in lines
+    assert "differ by 50%" in lines
+    worst = np.max(np.abs([kept.p95_error, second.p95_error]))
+    assert f"worst {worst:.1%}" in lines
