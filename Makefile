@@ -110,6 +110,12 @@ test-chart: $(DEV) chart-tools ## Lint, unit tests and renders of the chart (no 
 test-cluster: $(DEV) chart-tools ## Install, load, upgrade and uninstall on the cluster that KUBECONFIG names.
 	@PATH="$(CURDIR)/.tools/bin:$$PATH" $(PY) -m pytest --log-cli-level=INFO tests/cluster
 
+# --- Measure it --------------------------------------------------------------
+
+.PHONY: benchmark
+benchmark: $(DEV) $(SERVE) ## Measure the app against its limit, its plane alone, open load, a profile (half an hour).
+	@$(PY) -m benchmarks
+
 # --- Image ------------------------------------------------------------------
 
 IMAGE ?= admirer:dev

@@ -19,13 +19,13 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from statistics import median, quantiles
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.figures import medians, percentiles_ms
 from benchmarks.machine import write
 from deployments.batching import Batcher
 from deployments.errors import AdmirerError
@@ -66,7 +66,7 @@ class Contest:
         }
 
     async def crowd(self, name: str, rate: float, seconds: float, seed: int) -> list[float | None]:
-        """Return how long each arrival took in ms, None where it ran out of time."""
+        """Return how many seconds each arrival took, None where it ran out of time."""
         submit = self._submit[name]
 
         async def one(item: int) -> float | None:
@@ -75,7 +75,7 @@ class Contest:
                 await submit(item)
             except (AdmirerError, TimeoutError):
                 return None
-            return (time.perf_counter() - started) * 1000
+            return time.perf_counter() - started
 
         arrivals = random.Random(seed)
         tasks: list[asyncio.Task[float | None]] = []
@@ -98,15 +98,12 @@ def main(
             for name, rounds_of_name in figures.items():
                 rounds_of_name.append(_figures(crowd(name, rate, seconds, seed)))
     table = Table("batcher", "served %", "p50 ms", "p99 ms", title=f"{rate:g} arrivals a second")
-    medians = {
-        name: {key: median(each[key] for each in values) for key in values[0]}
-        for name, values in figures.items()
-    }
-    for name, each in medians.items():
+    of_rounds = {name: medians(values) for name, values in figures.items()}
+    for name, each in of_rounds.items():
         table.add_row(name, *(f"{value:.0f}" for value in each.values()))
     console = Console()
     console.print(table)
-    console.print(f"Wrote {write('batching', {'rate': rate, 'medians': medians})}.")
+    console.print(f"Wrote {write('batching', {'rate': rate, 'medians': of_rounds})}.")
 
 
 @contextmanager
@@ -127,14 +124,10 @@ def _contest() -> Iterator[Callable[[str, float, float, int], list[float | None]
         ray.shutdown()
 
 
-def _figures(took: list[float | None]) -> dict[str, float]:
-    served = [each for each in took if each is not None]
-    cuts = quantiles(served, n=100, method="inclusive") if len(served) > 1 else [0.0] * 99
-    return {
-        "served_percent": 100 * len(served) / max(1, len(took)),
-        "p50_ms": cuts[49],
-        "p99_ms": cuts[98],
-    }
+def _figures(took_s: list[float | None]) -> dict[str, float]:
+    served_s = [each for each in took_s if each is not None]
+    share = len(served_s) / max(1, len(took_s))
+    return {"served_percent": 100 * share, **percentiles_ms(served_s, 50, 99)}
 
 
 if __name__ == "__main__":

@@ -17,7 +17,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.machine import write
-from benchmarks.running_app import bundled_requests, running_app
+from benchmarks.questions import bundled_requests
+from benchmarks.running_app import running_app
 from benchmarks.traffic import one_after_another
 
 MB = 1_000_000

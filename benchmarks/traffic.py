@@ -9,16 +9,17 @@ import asyncio
 import itertools
 import random
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import httpx
 
-from benchmarks.running_app import Request
+from benchmarks.questions import Request
 
 MAX_REQUESTS = 20_000
-TIMEOUT_S = 60
+TIMEOUT_S = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,13 @@ class Outcome:
     status: int
     took_s: float
     retry_after: str | None
+    server_timing: str = ""
+
+    @property
+    def timings_ms(self) -> dict[str, float]:
+        """What the server says that its parts took, by their names."""
+        parts = (part.split(";dur=") for part in self.server_timing.split(", ") if part)
+        return {name: float(ms) for name, ms in parts}
 
 
 def one_after_another(url: str, requests: Sequence[Request], count: int) -> list[Outcome]:
@@ -52,6 +60,56 @@ async def closed(
         for _ in range(workers):
             group.create_task(work(client))
     return outcomes, time.perf_counter() - started
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Some seconds in the middle of steady traffic."""
+
+    outcomes: Sequence[Outcome]
+    """Of the requests that ended in it."""
+    seconds: float
+    spent: Counter[str]
+    """What the counters that were read at both its ends grew by."""
+
+
+async def steady(
+    url: str,
+    requests: Sequence[Request],
+    *,
+    workers: int,
+    count: int,
+    read: Callable[[], Counter[str]],
+) -> Window:
+    """Have `workers` ask without a pause; return the time of `count` answers in the midst of it.
+
+    The window opens with the answer after each worker's first, so that neither the rush of the
+    beginning nor the calm of the end is in it. What is then still being answered is given up.
+    """
+    outcomes: list[Outcome] = []
+    ended: list[float] = []
+    marks: list[Counter[str]] = []
+    is_over = asyncio.Event()
+    endless = itertools.cycle(requests)
+
+    async def work(client: httpx.AsyncClient) -> None:
+        while True:
+            outcomes.append(await _ask(client, next(endless)))
+            ended.append(time.perf_counter())
+            if len(outcomes) in {workers + 1, workers + 1 + count}:
+                marks.append(read())
+            if len(outcomes) == workers + 1 + count:
+                is_over.set()
+
+    async with _client(url) as client:
+        tasks = [asyncio.create_task(work(client)) for _ in range(workers)]
+        await is_over.wait()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    window = slice(workers + 1, workers + 1 + count)
+    seconds = ended[workers + count] - ended[workers]
+    return Window(outcomes[window], seconds, marks[1] - marks[0])
 
 
 async def crowd(
@@ -79,7 +137,10 @@ async def _ask(client: httpx.AsyncClient, request: Request) -> Outcome:
     except httpx.HTTPError:
         return Outcome(0, time.perf_counter() - started, None)
     took_s = time.perf_counter() - started
-    return Outcome(response.status_code, took_s, response.headers.get("retry-after"))
+    headers = response.headers
+    return Outcome(
+        response.status_code, took_s, headers.get("retry-after"), headers.get("server-timing", "")
+    )
 
 
 def _client(url: str) -> httpx.AsyncClient:

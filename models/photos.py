@@ -23,6 +23,7 @@ def decode_jpeg(data: bytes) -> Rgb:
     """
     try:
         with Image.open(BytesIO(data), formats=("JPEG",)) as image:
-            return np.array(image.convert("RGB"))
+            # Converting from RGB to RGB would copy all of it.
+            return np.array(image if image.mode == "RGB" else image.convert("RGB"))
     except (UnidentifiedImageError, OSError, SyntaxError) as error:
         raise ValueError("not a whole JPEG") from error

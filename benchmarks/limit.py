@@ -1,0 +1,223 @@
+"""The five stages in one process, without HTTP, Ray, queues or metrics: what no server can exceed.
+
+Batches of whole questions go through the stages one after the other, in as many threads as makes
+the most of this machine. A photo is decoded once, where the app decodes it in four places.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import cycle, islice
+from multiprocessing import get_context
+
+from bank.fingerprints import fingerprint
+from benchmarks.questions import Request
+from deployments.assembler import assemble
+from deployments.captioner import load_captioner
+from deployments.language_models import turns
+from deployments.retriever import load_retriever
+from deployments.tagger import load_tagger
+from models.bundle import Bundle, BundleError, OpenAiPart
+from models.chat import load as load_chat
+from models.photos import decode_jpeg
+from serve.settings import AppSettings
+
+CORES = os.cpu_count() or 1
+SHAPES = ((1, CORES), (CORES, 1))
+"""Threads of one model run, and workers that run models at the same time."""
+LARGER_BATCHES = (2, 4, 8)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How the one process uses the cores."""
+
+    threads: int
+    workers: int
+    photos: int
+    """Questions that captioner, tagger and retriever take at a time."""
+    prompts: int
+    """Of these, how many the answerer takes at a time."""
+
+    def __str__(self) -> str:
+        return (
+            f"{self.workers} workers of {self.threads} threads,"
+            f" {self.photos} photos and {self.prompts} prompts at a time"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Throughput:
+    """What one layout did."""
+
+    layout: Layout
+    answers_per_s: float
+    cpu_ms: float
+    """Of one answer."""
+
+
+class Stages:
+    """The models of a bundle, each run with so many threads."""
+
+    def __init__(self, settings: AppSettings, threads: int) -> None:
+        bundle = Bundle.load(settings.bundle)
+        if isinstance(bundle.answerer, OpenAiPart):
+            raise BundleError("the limit is of models in one process; the answerer is elsewhere")
+        change = {"engine": settings.captioner.engine.model_copy(update={"threads": threads})}
+        self._settings = settings
+        self._captioner = load_captioner(
+            settings.bundle, settings.captioner.model_copy(update=change)
+        )
+        self._tagger = load_tagger(settings.bundle, settings.tagger.model_copy(update=change))
+        self._retrieval = load_retriever(
+            settings.bundle, settings.retriever.model_copy(update=change)
+        )
+        self._chat = load_chat(bundle.folder(bundle.answerer), change["engine"])
+
+    def answer(self, requests: Sequence[Request], prompts_at_a_time: int) -> list[str]:
+        """Return the answers to several questions, each stage but the last run once on all."""
+        settings, bank = self._settings, self._retrieval.bank
+        questions = [request.question for request in requests]
+        photos = [decode_jpeg(request.photo) for request in requests]
+        captions = self._captioner.caption(photos)
+        tags = self._tagger.tag(photos)
+        found = [
+            bank.search(
+                of_photo,
+                of_question,
+                settings.n_shot,
+                settings.retriever.similarity,
+                photo=fingerprint(photo),
+                question=question,
+            )
+            for of_photo, of_question, photo, question in zip(
+                self._retrieval.model.embed_photos(photos),
+                self._retrieval.model.embed_texts(questions),
+                photos,
+                questions,
+                strict=True,
+            )
+        ]
+        prompts = [
+            assemble(
+                settings.assembler,
+                caption=caption,
+                tags=[tag.label for tag in of_photo],
+                question=question,
+                examples=examples,
+            )
+            for caption, of_photo, question, examples in zip(
+                captions, tags, questions, found, strict=True
+            )
+        ]
+        chats = [turns(prompt.messages) for prompt in prompts]
+        return [
+            completion.text
+            for start in range(0, len(chats), prompts_at_a_time)
+            for completion in self._chat.complete(
+                chats[start : start + prompts_at_a_time],
+                max_new_tokens=settings.answerer.max_new_tokens,
+            )
+        ]
+
+
+@contextmanager
+def own_process(settings: AppSettings) -> Iterator["OneProcess"]:
+    """Give a fresh process for the stages of the bundle that the settings name; end it after."""
+    spawn = get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=spawn) as process:
+        yield OneProcess(settings, process)
+
+
+class OneProcess:
+    """Another process with the stages in it; the models are loaded when they are first needed."""
+
+    def __init__(self, settings: AppSettings, process: Executor) -> None:
+        self._settings, self._process = settings, process
+
+    def answers(self, requests: Sequence[Request]) -> list[str]:
+        """Return the answer to each question."""
+        return self._process.submit(_answers, self._settings, requests).result()
+
+    def throughput(self, layout: Layout, requests: Sequence[Request], seconds: float) -> Throughput:
+        """Return what the process does in a layout, working for at least so long."""
+        return self._process.submit(_throughput, self._settings, layout, requests, seconds).result()
+
+    def best_layout(self, requests: Sequence[Request], seconds: float, largest: int) -> Layout:
+        """Return the fastest layout that a climb finds: shape, then photos, then prompts.
+
+        Args:
+            requests: What is asked.
+            seconds: For how long each layout is tried.
+            largest: Batch that still fits into memory with every worker.
+        """
+
+        def tried(layout: Layout) -> Throughput:
+            return self.throughput(layout, requests, seconds)
+
+        best = max((tried(Layout(*shape, 1, 1)) for shape in SHAPES), key=_rate)
+        for part in ("photos", "prompts"):
+            most = largest if part == "photos" else best.layout.photos
+            for size in (each for each in LARGER_BATCHES if each <= most):
+                larger = tried(replace(best.layout, **{part: size}))
+                if _rate(larger) <= _rate(best):
+                    break
+                best = larger
+        return best.layout
+
+
+def _rate(found: Throughput) -> float:
+    return found.answers_per_s
+
+
+_loaded: dict[int, Stages] = {}
+"""In the other process: the stages that were used last, by the threads of a model run."""
+
+
+def _stages(settings: AppSettings, threads: int, requests: Sequence[Request]) -> Stages:
+    if threads not in _loaded:
+        _loaded.clear()  # two of production's size would not fit
+        _loaded[threads] = Stages(settings, threads)
+        _loaded[threads].answer(requests[:1], 1)
+    return _loaded[threads]
+
+
+def _answers(settings: AppSettings, requests: Sequence[Request]) -> list[str]:
+    stages = _stages(settings, 1, requests)
+    return [answer for each in requests for answer in stages.answer([each], 1)]
+
+
+def _throughput(
+    settings: AppSettings, layout: Layout, requests: Sequence[Request], seconds: float
+) -> Throughput:
+    stages = _stages(settings, layout.threads, requests)
+    return throughput(lambda some: stages.answer(some, layout.prompts), layout, requests, seconds)
+
+
+def throughput(
+    answer: Callable[[Sequence[Request]], object],
+    layout: Layout,
+    requests: Sequence[Request],
+    seconds: float,
+) -> Throughput:
+    """Return what `answer` does in this process, working for at least so long."""
+
+    def work(worker: int) -> tuple[int, float]:
+        endless = islice(cycle(requests), worker * layout.photos, None)
+        done, took_s = 0, 0.0
+        while took_s < seconds:
+            answer(list(islice(endless, layout.photos)))
+            done += layout.photos
+            took_s = time.perf_counter() - started
+        return done, took_s
+
+    started, cpu_s = time.perf_counter(), time.process_time()
+    with ThreadPoolExecutor(layout.workers) as workers:
+        each = list(workers.map(work, range(layout.workers)))
+    cpu_s = time.process_time() - cpu_s
+    # Each worker by its own clock: the last batches end at different times.
+    rate = sum(done / took_s for done, took_s in each)
+    return Throughput(layout, rate, 1000 * cpu_s / sum(done for done, _ in each))

@@ -1,0 +1,107 @@
+"""What a crowd that does not wait meets: answers at 0.5, 0.8, 1 and 2 times the app's capacity.
+
+The app is as it is shipped, refusals and all; only its caches are off. The rates take turns within
+a round, so that a slow minute of the machine hits all of them. Goodput is the share of all who
+asked and got an answer in time: within a second, or within the promise of `dashboards/slo.py`.
+
+Expected before measuring, capacity being what eight who never pause get. Half: all answered, p99
+under three times p50. 0.8: 99 % answered; random arrivals now and then meet a full house of
+twelve. 1: 85 %, most answers near twelve divided by capacity, the full house. 2: half, the rest
+refused with 503 and Retry-After in milliseconds; p95 still near twelve divided by capacity, about
+twice half's, none out of time. Goodput within the promise is what is answered; within a second it
+is 100, 95, 60 and 20 %. No other status, no broken connection.
+
+    python -m benchmarks.open_load
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.figures import medians, percentiles_ms
+from benchmarks.machine import write
+from benchmarks.questions import Request, bundled_requests
+from benchmarks.running_app import running_app
+from benchmarks.traffic import Outcome, closed, crowd
+from dashboards.slo import LATENCY_S
+
+SHARES = (0.5, 0.8, 1.0, 2.0)
+WORKERS = 8
+"""Who ask without a pause while capacity is measured: fewer than the demo refuses."""
+COLUMNS = {
+    "sent": "sent", "served": "served_percent", "in 1 s": "in_a_second_percent",
+    f"in {LATENCY_S:g} s": "in_time_percent", "p50": "p50_ms", "p95": "p95_ms", "p99": "p99_ms",
+    "503": "refused", "no wait": "refused_without_wait", "503 p50": "refused_p50_ms",
+    "other": "other",
+}  # fmt: skip
+"""Shares in per cent of all who asked, times in ms; `no wait` are refusals without Retry-After."""
+
+
+def main(
+    bundle: Annotated[Path, typer.Option(help="Bundle to serve.")] = Path("bundles/demo"),
+    rounds: Annotated[int, typer.Option(min=1, max=10)] = 3,
+    seconds: Annotated[float, typer.Option(min=1, max=120, help="Of each crowd.")] = 15,
+    command: Annotated[str, typer.Option(help="What starts the app.")] = ".venv/bin/admirer",
+) -> None:
+    """Measure capacity, then send crowds at shares of that rate in turn."""
+    requests = bundled_requests(bundle)
+    with running_app(bundle, command=command) as app:
+        capacity, by_share = asyncio.run(_measure(app.url, requests, rounds, seconds))
+    figures = {
+        share: medians([figures_of(outcomes) for outcomes in crowds])
+        for share, crowds in by_share.items()
+    }
+    title = f"capacity {capacity:.1f} answers/s; medians of {rounds} rounds"
+    table = Table("offered", *COLUMNS, title=title)
+    for share, each in figures.items():
+        table.add_row(f"{share} x", *(f"{each[key]:.0f}" for key in COLUMNS.values()))
+    console = Console()
+    console.print(table)
+    slower = figures[max(SHARES)]["p95_ms"] / figures[min(SHARES)]["p95_ms"]
+    console.print(f"p95 of accepted answers at twice capacity: {slower:.2f} times half capacity's.")
+    written = {"capacity_per_s": capacity, "shares": figures, "p95_ratio": slower}
+    console.print(f"Wrote {write('open_load', written)}.")
+
+
+async def _measure(
+    url: str, requests: Sequence[Request], rounds: int, seconds: float
+) -> tuple[float, dict[float, list[list[Outcome]]]]:
+    await closed(url, requests, workers=WORKERS, count=64)
+    outcomes, took_s = await closed(url, requests, workers=WORKERS, count=256)
+    capacity = sum(each.status == 200 for each in outcomes) / took_s
+    by_share: dict[float, list[list[Outcome]]] = {share: [] for share in SHARES}
+    for seed in range(rounds):
+        for share in SHARES:
+            sent = await crowd(url, requests, rate=share * capacity, seconds=seconds, seed=seed)
+            by_share[share].append(sent)
+    return capacity, by_share
+
+
+def figures_of(outcomes: Sequence[Outcome]) -> dict[str, float]:
+    """Return what one crowd met; percentiles are of accepted answers."""
+    statuses = Counter(each.status for each in outcomes)
+    answered_s = [each.took_s for each in outcomes if each.status == 200]
+    refused = [each for each in outcomes if each.status == 503]
+    sent = max(1, len(outcomes))
+    return {
+        "sent": len(outcomes),
+        "answered": statuses[200],
+        "refused": statuses[503],
+        "refused_without_wait": sum(each.retry_after is None for each in refused),
+        "other": len(outcomes) - statuses[200] - statuses[503],
+        "served_percent": 100 * statuses[200] / sent,
+        "in_a_second_percent": 100 * sum(took_s <= 1 for took_s in answered_s) / sent,
+        "in_time_percent": 100 * sum(took_s <= LATENCY_S for took_s in answered_s) / sent,
+        **percentiles_ms(answered_s, 50, 95, 99),
+        "refused_p50_ms": percentiles_ms([each.took_s for each in refused], 50)["p50_ms"],
+    }
+
+
+if __name__ == "__main__":
+    typer.run(main)
