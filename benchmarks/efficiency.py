@@ -14,7 +14,7 @@ stages and a core idles. Production shapes: near 5 s of a core for an answer, th
 the tagger's; the same 35 ms are nothing, and 0.95 remains, if the tagger can use both cores.
 
     python -m benchmarks.efficiency
-    python -m benchmarks.efficiency --production-shaped
+    python -m benchmarks.efficiency --production-shaped --concurrency 8 --answers 16
 """
 
 import asyncio
