@@ -1,8 +1,8 @@
 """The environment that every Ray process of the app needs, by transport.
 
 Ray Serve reads these variables when it is imported: set them before Ray starts, on every
-node. HAProxy's metrics and statistics have fixed ports by default, so that a second app on
-the machine could not start; here each app gets its own.
+node. HAProxy's metrics, statistics and fallback have fixed ports by default, so that a second
+app on the machine could not start, or each would answer for the other; here each gets its own.
 """
 
 import socket
@@ -44,6 +44,8 @@ def environment(transport: Transport) -> dict[str, str]:
         "RAY_SERVE_HAPROXY_RETRY_ON": "conn-failure\n    no option splice-request",
         "RAY_SERVE_HAPROXY_METRICS_PORT": str(free_port()),
         "RAY_SERVE_HAPROXY_STATS_PORT": str(free_port()),
+        # Where HAProxy turns while no replica is known. Those of two apps would share a port.
+        "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(free_port()),
     }
 
 
