@@ -1,8 +1,8 @@
 """What was predicted beside what was seen, and how far the seen itself can be trusted.
 
-A prediction is compared twice: as it was made, and at the speed that the cores turned out to have
-while the rate was sent (the processor seconds of what was answered). The second tells a wrong
-model from cores that work faster or slower in another minute.
+A prediction is compared twice: as it was made, and for the cores as they turned out to be while the
+rate was sent: their speed (processor seconds of what was answered), and what other programs left
+of them. The second tells a wrong model from cores that differ from minute to minute.
 """
 
 from collections.abc import Iterator, Sequence
@@ -91,10 +91,8 @@ def compared(name: str, model: Model, setting: Setting, part: Part) -> Compared:
     moments = traffic.arrivals(part.rate, part.lasted_s, part.seed)
     predicted = predict(model, setting, moments, part.rate)
     slower = slowness(model, part)
-    at_speed = [
-        simulate(slowed(model, slower), setting, moments, seed=seed).quantile_s(0.95)
-        for seed in range(5)
-    ]
+    then = slowed(model, slower).model_copy(update={"foreign_cores": part.foreign_cores})
+    at_speed = [simulate(then, setting, moments, seed=seed).quantile_s(0.95) for seed in range(5)]
     took_s = np.array(part.took_s)
     again = np.random.default_rng(0).choice(took_s, (RESAMPLES, len(took_s)))
     p95_s = float(np.quantile(took_s, 0.95))
