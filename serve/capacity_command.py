@@ -134,7 +134,7 @@ def _show_replays(replays: "list[Replay]", console: Console) -> None:
 
     table = Table(*COLUMNS, title="replay: predicted > seen")
     for each in replays:
-        table.add_row(*each.row())
+        table.add_row(*each.row(COLUMNS))
     console.print(table)
 
 

@@ -94,7 +94,7 @@ def main(
     rows = campaign.compare(model)
     table = Table(*HEADINGS, title="predicted > seen")
     for row in rows:
-        table.add_row(*row.cells())
+        table.add_row(*row.row(HEADINGS))
     console.print(table)
     for line in summary(rows):
         console.print(line)

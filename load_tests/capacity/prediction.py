@@ -55,6 +55,51 @@ class Prediction(Record):
     most_in_flight: int
 
 
+class Seen(Record):
+    """A rate as it went, beside what was predicted of it."""
+
+    predicted: Prediction
+    answers_per_s: float
+    p95_s: float
+
+    @property
+    def throughput_error(self) -> float:
+        """Predicted to seen answers a second, less 1."""
+        return self.predicted.answers_per_s.middle / self.answers_per_s - 1
+
+    @property
+    def p95_error(self) -> float:
+        """Predicted to seen p95, less 1."""
+        return self.predicted.p95_s.middle / self.p95_s - 1
+
+    @property
+    def in_band(self) -> bool:
+        """Whether the seen p95 is within the predicted band."""
+        return self.predicted.p95_s.low <= self.p95_s <= self.predicted.p95_s.high
+
+    def cells(self) -> dict[str, str]:
+        """Return what a table says of it by heading: predicted > seen."""
+        said, p95 = self.predicted, self.predicted.p95_s
+        return {
+            "rate": f"{said.rate:.2f}",
+            "answers/s": f"{said.answers_per_s.middle:.2f} > {self.answers_per_s:.2f}",
+            "error": f"{self.throughput_error:+.1%}",
+            "p95 ms": f"{ms(p95.middle)} ({ms(p95.low)}-{ms(p95.high)}) > {ms(self.p95_s)}",
+            "p95 error": f"{self.p95_error:+.1%}",
+            "in band": "yes" if self.in_band else "no",
+        }
+
+    def row(self, headings: Sequence[str]) -> tuple[str, ...]:
+        """Return its cells in the order of a table's headings."""
+        cells = self.cells()
+        return tuple(cells[heading] for heading in headings)
+
+
+def ms(seconds: float) -> str:
+    """Return whole milliseconds."""
+    return f"{seconds * 1000:.0f}"
+
+
 def as_measured(measurements: Measurements, *, max_in_flight: int = 256) -> Setting:
     """Return how the measured app was deployed, as far as it can be seen."""
     return Setting(

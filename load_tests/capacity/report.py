@@ -95,7 +95,7 @@ def write_page(
     (folder / "report.png").write_bytes(picture)
     seen = ""
     if replays:
-        rows = _cells([COLUMNS, *(each.row() for each in replays)])
+        rows = _cells([COLUMNS, *(each.row(COLUMNS) for each in replays)])
         seen = f"<h2>Replay: predicted &gt; seen</h2><table>{rows}</table>"
     page = _PAGE.format(
         title=html.escape(summary(plan, model)[0][1]),
