@@ -1,4 +1,7 @@
-"""Overview: is the app well, and if not, which stage. The page to open first."""
+"""Overview: is the app well, and if not, which stage. The page to open first.
+
+One file, though long: it declares one page from top to bottom, and has no logic to divide.
+"""
 
 from dataclasses import replace
 

@@ -12,8 +12,8 @@ from fastapi.testclient import TestClient
 from ray.serve._private.common import ServeComponentType
 from ray.serve._private.logging_utils import configure_component_logger
 from ray.serve.schema import LoggingConfig
+from unit.api_app import PHOTO, QUESTION
 from unit.fake_stages import FakeStages, failing
-from unit.test_api import PHOTO, QUESTION
 
 from models.bundle import Bundle
 from serve.api import create_api

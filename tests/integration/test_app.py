@@ -1,3 +1,8 @@
+"""The app in both transports, its models replaced by what counts and can be made to fail.
+
+One file, though long: each transport's app takes half a minute to start, and all of this asks it.
+"""
+
 import asyncio
 import io
 import json

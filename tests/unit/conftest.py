@@ -1,9 +1,16 @@
-"""Holds what makes these tests quick: the heavy libraries stay out."""
+"""Holds what makes these tests quick: the heavy libraries stay out. And the API without models."""
 
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from fastapi.testclient import TestClient
 from hypothesis import settings
+from unit.api_app import app
+from unit.fake_stages import FakeStages
+
+from models.bundle import Bundle
 
 # How long an example takes says nothing on a machine that does other work too.
 settings.register_profile("admirer", deadline=None)
@@ -18,3 +25,23 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     loaded = [name for name in HEAVY if name in sys.modules]
     if loaded and all("/unit/" in item.path.as_posix() for item in session.items):
         raise pytest.UsageError(f"tests/unit loads {', '.join(loaded)}")
+
+
+@pytest.fixture
+def stages() -> FakeStages:
+    return FakeStages()
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Bundle:
+    parts = "".join(
+        f"{part}: {{path: {part}}}\n" for part in ("captioner", "tagger", "clip", "answerer")
+    )
+    (tmp_path / "bundle.yaml").write_text(f"name: test\nversion: '7'\n{parts}")
+    return Bundle.load(tmp_path)
+
+
+@pytest.fixture
+def client(stages: FakeStages, bundle: Bundle) -> Iterator[TestClient]:
+    with TestClient(app(stages, bundle)) as client:
+        yield client

@@ -1,6 +1,5 @@
 """What of the load tests needs no Locust: importing that would exchange this process's sockets."""
 
-import io
 import json
 import os
 import sys
@@ -13,17 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from load_tests import checks, reach, requests
+from load_tests import checks, reach
 from load_tests.checks import Check, Reply
 from load_tests.limits import ANSWERS, BAD, REFUSED, SAME_FRAME, Limits, Tally, broken
 from load_tests.memory import AppMemory
-from load_tests.photos import PhotosError, Question, as_new, read_photos
+from load_tests.photos import Question
 from load_tests.reach import why_not_in_time, why_unreachable
 from load_tests.report import Moment, Sample, sample_between, write
 from load_tests.shapes import SHAPES, users_at
 from load_tests.stage_events import stages_ms
-from serve.images import read_photo
-from serve.settings import Limits as PhotoLimits
 
 DEMO = Path("bundles/demo/photos")
 TIMING = {"server-timing": "caption;dur=1, total;dur=2"}
@@ -221,63 +218,6 @@ def test_stages_are_named_after_who_works_and_those_that_did_not_run_are_left_ou
 @pytest.mark.parametrize("header", ["", "caption", "caption;dur=", "caption;dur=x, ;", "a;b;c=1"])
 def test_a_header_that_is_no_timing_has_no_stages(header: str) -> None:
     assert stages_ms(header) == {}
-
-
-# --- Photos -------------------------------------------------------------------------------------
-
-
-def test_the_demo_photos_come_with_questions_and_known_answers() -> None:
-    photos = read_photos(DEMO)
-    assert len(photos) == 10
-    assert all(question.answer for photo in photos for question in photo.questions)
-
-
-def large_jpeg() -> bytes:
-    file = io.BytesIO()
-    Image.linear_gradient("L").resize((1600, 1200)).convert("RGB").save(file, "JPEG", quality=90)
-    return file.getvalue()
-
-
-@pytest.mark.parametrize("jpeg", [read_photos(DEMO)[0].jpeg, large_jpeg()])
-def test_a_photo_is_news_to_the_stages_and_shows_the_same(jpeg: bytes) -> None:
-    received = [read_photo(each, PhotoLimits()).jpeg for each in (jpeg, as_new(jpeg), as_new(jpeg))]
-    assert len(set(received)) == 3
-    shown = set()
-    for each in received:
-        with Image.open(io.BytesIO(each)) as image:
-            shown.add(image.tobytes())
-    assert len(shown) == 1
-
-
-def test_a_folder_without_questions_is_asked_about_in_general(tmp_path: Path) -> None:
-    (tmp_path / "mine.JPG").write_bytes(read_photos(DEMO)[0].jpeg)
-    [photo] = read_photos(tmp_path)
-    assert photo.questions
-    assert all(question.answer is None for question in photo.questions)
-
-
-@pytest.mark.parametrize(
-    ("rows", "complaint"),
-    [
-        ('{"photo": "a.jpg"}', "questions.jsonl:1 is not an object with photo and question"),
-        ("[]", "questions.jsonl:1 is not an object"),
-        ("{", "questions.jsonl:1 is not an object"),
-        ('{"photo": "a.jpg", "question": "?"}', "a.jpg cannot be read"),
-        ('{"photo": "questions.jsonl", "question": "?"}', "is not a JPEG"),
-        ("", "There are no photos"),
-    ],
-)
-def test_a_folder_that_cannot_be_used_is_one_sentence(
-    tmp_path: Path, rows: str, complaint: str
-) -> None:
-    (tmp_path / "questions.jsonl").write_text(rows)
-    with pytest.raises(PhotosError, match=complaint) as caught:
-        read_photos(tmp_path)
-    assert "\n" not in str(caught.value)
-
-
-def test_a_png_that_claims_too_many_pixels_is_small() -> None:
-    assert len(requests.endless_png()) < 200
 
 
 # --- Around the run -----------------------------------------------------------------------------

@@ -2,9 +2,9 @@ import logging
 
 import pytest
 from fastapi.testclient import TestClient
+from unit.api_app import PHOTO, QUESTION
 from unit.fake_stages import FakeStages, failing, hang
 from unit.fake_tracer import FakeTracer
-from unit.test_api import PHOTO, QUESTION, bundle, stages  # noqa: F401 - fixtures
 
 from deployments.errors import AnswererFailed, StageFailed
 from deployments.logs import fields
@@ -24,8 +24,8 @@ def said(caplog: pytest.LogCaptureFixture) -> list[Line]:
 
 
 def ask(
-    stages: FakeStages,  # noqa: F811
-    bundle: Bundle,  # noqa: F811
+    stages: FakeStages,
+    bundle: Bundle,
     settings: AppSettings | None = None,
     tracer: FakeTracer | None = None,
 ) -> None:
@@ -46,8 +46,8 @@ def info(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_an_answer_is_one_line_with_all_that_is_known_of_it(
-    stages: FakeStages,  # noqa: F811
-    bundle: Bundle,  # noqa: F811
+    stages: FakeStages,
+    bundle: Bundle,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     ask(stages, bundle)
@@ -72,8 +72,8 @@ def test_an_answer_is_one_line_with_all_that_is_known_of_it(
 
 
 def test_a_deadline_that_passes_leaves_the_times_of_the_stages(
-    stages: FakeStages,  # noqa: F811
-    bundle: Bundle,  # noqa: F811
+    stages: FakeStages,
+    bundle: Bundle,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     stages.instead["answerer"] = hang
@@ -86,8 +86,8 @@ def test_a_deadline_that_passes_leaves_the_times_of_the_stages(
 
 
 def test_a_foreseen_failure_is_a_warning_with_its_code(
-    stages: FakeStages,  # noqa: F811
-    bundle: Bundle,  # noqa: F811
+    stages: FakeStages,
+    bundle: Bundle,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     stages.instead["answerer"] = failing(AnswererFailed("No."))
@@ -97,8 +97,8 @@ def test_a_foreseen_failure_is_a_warning_with_its_code(
 
 
 def test_what_nobody_foresaw_has_a_line_of_its_own_with_the_traceback(
-    stages: FakeStages,  # noqa: F811
-    bundle: Bundle,  # noqa: F811
+    stages: FakeStages,
+    bundle: Bundle,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     stages.instead["answerer"] = failing(ZeroDivisionError())
@@ -113,8 +113,8 @@ def test_what_nobody_foresaw_has_a_line_of_its_own_with_the_traceback(
 
 
 def test_a_stage_that_the_answer_did_without_has_a_line_of_its_own(
-    stages: FakeStages,  # noqa: F811
-    bundle: Bundle,  # noqa: F811
+    stages: FakeStages,
+    bundle: Bundle,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     stages.instead["tagger"] = failing(StageFailed("No."))
@@ -125,8 +125,8 @@ def test_a_stage_that_the_answer_did_without_has_a_line_of_its_own(
 
 
 def test_no_photo_question_or_answer_is_in_the_log(
-    stages: FakeStages,  # noqa: F811
-    bundle: Bundle,  # noqa: F811
+    stages: FakeStages,
+    bundle: Bundle,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.DEBUG, "ray.serve")
@@ -138,8 +138,8 @@ def test_no_photo_question_or_answer_is_in_the_log(
 
 
 def test_a_health_check_is_in_the_log_only_when_it_fails(
-    stages: FakeStages,  # noqa: F811
-    bundle: Bundle,  # noqa: F811
+    stages: FakeStages,
+    bundle: Bundle,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     client = TestClient(create_api(stages.pipeline(), AppSettings(), bundle))

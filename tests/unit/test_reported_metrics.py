@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 from fastapi.testclient import TestClient
+from unit.api_app import PHOTO, QUESTION
 from unit.fake_meters import FakeMeters
 from unit.fake_stages import FakeStages, failing
-from unit.test_api import PHOTO, QUESTION, bundle, stages  # noqa: F401 - fixtures
 
 from deployments.batching import Batcher, reporting_to
 from deployments.errors import AnswererFailed, BadImage, StageFailed
@@ -42,7 +42,7 @@ def meters() -> FakeMeters:
 
 
 @pytest.fixture
-def client(stages: FakeStages, bundle: Bundle, meters: FakeMeters) -> TestClient:  # noqa: F811
+def client(stages: FakeStages, bundle: Bundle, meters: FakeMeters) -> TestClient:
     pipeline = replace(stages.pipeline(), meters=meters)
     return TestClient(create_api(pipeline, AppSettings(), bundle, meters=meters))
 
@@ -82,7 +82,7 @@ def test_an_answer_is_reported_by_route(client: TestClient, meters: FakeMeters) 
 
 def test_a_failure_is_reported_by_its_code(
     client: TestClient,
-    stages: FakeStages,  # noqa: F811
+    stages: FakeStages,
     meters: FakeMeters,
 ) -> None:
     stages.instead["answerer"] = failing(AnswererFailed("No."))
@@ -103,7 +103,7 @@ def test_no_label_comes_from_a_caller(client: TestClient, meters: FakeMeters) ->
 
 def test_what_an_answer_did_without_is_reported(
     client: TestClient,
-    stages: FakeStages,  # noqa: F811
+    stages: FakeStages,
     meters: FakeMeters,
 ) -> None:
     stages.instead["tagger"] = failing(StageFailed("No."))

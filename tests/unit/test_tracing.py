@@ -3,9 +3,9 @@ from collections.abc import Sequence
 
 import pytest
 from fastapi.testclient import TestClient
+from unit.api_app import PHOTO, QUESTION
 from unit.fake_stages import FakeStages, failing
 from unit.fake_tracer import FakeTracer
-from unit.test_api import PHOTO, QUESTION, bundle, stages  # noqa: F401 - fixtures
 
 from deployments.assembler import Assembler
 from deployments.batching import Batcher
@@ -26,7 +26,7 @@ def tracer() -> FakeTracer:
 
 
 @pytest.fixture
-def client(stages: FakeStages, bundle: Bundle, tracer: FakeTracer) -> TestClient:  # noqa: F811
+def client(stages: FakeStages, bundle: Bundle, tracer: FakeTracer) -> TestClient:
     return TestClient(create_api(stages.pipeline(), AppSettings(), bundle, tracer=tracer))
 
 
@@ -83,7 +83,7 @@ def test_no_name_of_a_span_comes_from_a_caller(client: TestClient, tracer: FakeT
 )
 def test_a_span_that_fails_says_its_code_and_the_request_only_what_the_server_did_wrong(
     client: TestClient,
-    stages: FakeStages,  # noqa: F811
+    stages: FakeStages,
     tracer: FakeTracer,
     error: Exception,
     status: int,
@@ -100,7 +100,7 @@ def test_a_span_that_fails_says_its_code_and_the_request_only_what_the_server_di
 
 def test_a_stage_that_the_answer_did_without_is_marked(
     client: TestClient,
-    stages: FakeStages,  # noqa: F811
+    stages: FakeStages,
     tracer: FakeTracer,
 ) -> None:
     stages.instead["tagger"] = failing(StageFailed("No."))

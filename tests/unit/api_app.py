@@ -1,0 +1,49 @@
+"""The HTTP API on stages that are not models, and how a test asks it."""
+
+import base64
+from io import BytesIO
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from httpx import Response
+from PIL import Image
+from unit.fake_stages import FakeStages
+
+from models.bundle import Bundle
+from serve.api import create_api
+from serve.problems import KINDS
+from serve.settings import AppSettings, Limits
+
+QUESTION = "what colour is the mug?"
+
+
+def jpeg(width: int = 64, height: int = 48) -> bytes:
+    file = BytesIO()
+    Image.new("RGB", (width, height), "orange").save(file, "JPEG")
+    return file.getvalue()
+
+
+PHOTO = jpeg()
+PHOTO64 = base64.b64encode(PHOTO).decode()
+
+
+def app(stages: FakeStages, bundle: Bundle, **limits: Any) -> FastAPI:
+    return create_api(stages.pipeline(), AppSettings(limits=Limits(**limits)), bundle)
+
+
+def ask(client: TestClient, **fields: Any) -> Response:
+    return client.post("/v1/answers", json={"image": PHOTO64, "question": QUESTION, **fields})
+
+
+def problem(response: Response, code: str, field: str | None = None) -> dict[str, Any]:
+    document: dict[str, Any] = response.json()
+    assert document.get("code") == code, document
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.status_code == document["status"] == KINDS[code].status
+    assert document["type"].endswith(code)
+    assert document["title"]
+    assert document["detail"]
+    assert document["request_id"] == response.headers["X-Request-ID"]
+    assert document.get("field") == field
+    return document
