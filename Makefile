@@ -54,7 +54,8 @@ contracts: $(DEV) ## Check who imports whom.
 
 .PHONY: test-unit
 test-unit: $(DEV) ## Tests without Ray and without weights (seconds).
-	@$(PY) -m pytest tests/unit
+	@# Plugins that no unit test uses take seconds to import in every process.
+	@$(PY) -m pytest tests/unit --numprocesses auto -p no:schemathesis -p no:locust
 
 .PHONY: test-alerts
 test-alerts: $(DEV) ## Tests of the alert and recording rules with promtool.

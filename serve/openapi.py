@@ -4,6 +4,7 @@ They take JSON and forms by one class, which FastAPI has no words for; the schem
 that class all the same.
 """
 
+from functools import cache
 from http import HTTPStatus
 from typing import Any
 
@@ -45,7 +46,13 @@ def problem_responses(*codes: str) -> dict[int | str, dict[str, Any]]:
     return {
         int(status): {
             "description": f"Codes: {', '.join(codes_of)}.",
-            "content": {"application/problem+json": {"schema": Problem.model_json_schema()}},
+            "content": {"application/problem+json": {"schema": _problem_schema()}},
         }
         for status, codes_of in by_status.items()
     }
+
+
+@cache
+def _problem_schema() -> dict[str, Any]:
+    """Every route has it several times, and pydantic takes milliseconds to write it."""
+    return Problem.model_json_schema()

@@ -10,6 +10,7 @@ import ipaddress
 import socket
 import ssl
 from collections.abc import Callable
+from functools import cache
 
 import httpx
 
@@ -61,7 +62,6 @@ class RemoteImages:
     ) -> None:
         self._settings = settings
         self._is_allowed = is_allowed
-        self._tls = ssl.create_default_context() if settings.enabled else None
 
     async def fetch(self, address: str) -> bytes:
         """Return the bytes at `address`, whatever they are.
@@ -110,7 +110,7 @@ class RemoteImages:
         # same address must not get the first one's connection. No proxy, cookie or netrc.
         async with (
             httpx.AsyncClient(
-                verify=self._tls or True, trust_env=False, timeout=self._settings.timeout_s
+                verify=_tls(), trust_env=False, timeout=self._settings.timeout_s
             ) as client,
             client.stream(
                 "GET",
@@ -140,6 +140,12 @@ class RemoteImages:
                 message = f"The photo has more than {self._settings.max_bytes} bytes."
                 raise ImageTooLarge(message, field=FIELD)
         return bytes(body)
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    """Certificates are read once for all fetches: that takes longer than some of them."""
+    return ssl.create_default_context()
 
 
 def _checked(address: str) -> httpx.URL:

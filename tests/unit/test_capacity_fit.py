@@ -47,7 +47,7 @@ def test_the_fit_recovers_what_a_run_and_an_item_take() -> None:
 def test_cores_that_grew_slower_while_an_app_was_measured_widen_the_band() -> None:
     steady, drifting = fit(measurements()), fit(measurements(slowness=2.0))
     assert steady.drift < 0.05 < drifting.drift
-    moments, setting = arrivals(10.0, 60, seed=0), as_measured(measurements())
+    moments, setting = arrivals(10.0, 20, seed=0), as_measured(measurements())
     narrow = predict(steady, setting, moments, 10.0).p95_s
     wide = predict(
         steady.model_copy(update={"drift": drifting.drift}), setting, moments, 10.0
@@ -80,7 +80,7 @@ def test_full_callers_tell_how_much_of_the_cores_work_can_use() -> None:
     seen = measurements()
     model = calibrated(fit(seen), seen)
     setting, app = as_measured(seen), model.model_copy(update={"usable": 0.85})
-    said = simulate_callers(app, setting, 16, 60.0, seed=0)
+    said = simulate_callers(app, setting, 16, 30.0, seed=0)
     parts = tuple(
         part.model_copy(
             update={"took_s": said.took_s, "seconds": said.seconds, "stages": {},
@@ -132,7 +132,7 @@ def test_calibration_gives_an_answer_the_time_that_it_took_alone() -> None:
     seen = measurements()
     model = calibrated(fit(seen), seen)
     assert model.pause_s > 0
-    said = predict(model, as_measured(seen), arrivals(0.5, 300, seed=0), 0.5)
+    said = predict(model, as_measured(seen), arrivals(0.5, 150, seed=0), 0.5, draws=5)
     assert said.p50_s.middle == pytest.approx(ALONE_S, rel=0.05)
     assert said.p95_s.low <= said.p95_s.middle <= said.p95_s.high
 

@@ -5,7 +5,7 @@ from unit.capacity_app import measurements, part
 from load_tests.capacity.fit import Model, fit
 from load_tests.capacity.held_out_report import Compared, compared, summary
 from load_tests.capacity.measurements import Part
-from load_tests.capacity.prediction import as_measured, calibrated, slowed
+from load_tests.capacity.prediction import as_measured, slowed
 from load_tests.capacity.simulator import simulate
 from load_tests.capacity.traffic import arrivals
 
@@ -14,7 +14,7 @@ RATE, LASTED_S, SEED = 12.0, 30.0, 7
 
 @pytest.fixture(scope="module")
 def model() -> Model:
-    return calibrated(fit(measurements()), measurements())
+    return fit(measurements())
 
 
 def sent_to(app: Model, slow: float = 1.0) -> Part:

@@ -47,13 +47,22 @@ def mean(values: tuple[float, ...]) -> float:
 
 
 def test_one_replica_without_batches_waits_as_an_m_d_1_queue_does() -> None:
-    service_s, rate = 0.1, 7.0
-    moments = arrivals(rate, 1500, seed=1)
-    seen = simulate(model(captioner=stage(service_s)), setting(), moments, seed=0)
+    service_s, rate, took_s = 0.1, 7.0, []
+    env = simpy.Environment()
+    queue = SimulatedStage(env, stage(service_s), WIDE, env.timeout, random.Random(0))
+
+    def ask(due: float) -> object:
+        yield env.timeout(due)
+        yield queue.call()
+        took_s.append(env.now - due)
+
+    for due in arrivals(rate, 1500, seed=1):
+        env.process(ask(due))  # type: ignore[arg-type]
+    env.run()
     load = rate * service_s
     waits = service_s + load * service_s / (2 * (1 - load))  # Pollaczek and Khinchine
-    assert mean(seen.took_s) == pytest.approx(waits, rel=0.06)
-    assert seen.utilisation["captioner"] == pytest.approx(load, rel=0.05)
+    assert mean(tuple(took_s)) == pytest.approx(waits, rel=0.06)
+    assert queue.utilisation(env.now) == pytest.approx(load, rel=0.05)
 
 
 def test_stages_that_share_a_core_wait_as_processor_sharing_does() -> None:
