@@ -42,9 +42,7 @@ SLACKS = (1.05, 1.4)
 
 
 def _batches(most: int) -> dict[str, Any]:
-    # No larger than the profile saw: the answerer's own limit is two.
-    answerer = min(2, most)
-    sizes = {"captioner": most, "tagger": most, "retriever": 2 * most, "answerer": answerer}
+    sizes = {"captioner": most, "tagger": most, "retriever": 2 * most, "answerer": most}
     return {stage: {"batch": {"max_size": size}} for stage, size in sizes.items()}
 
 
