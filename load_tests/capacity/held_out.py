@@ -16,11 +16,10 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from load_tests.capacity import overlay, traffic
 from load_tests.capacity.fit import Model, fit
-from load_tests.capacity.held_out_report import HEADINGS, Compared, compared, summary
+from load_tests.capacity.held_out_report import Compared, compared, picture, summary, table
 from load_tests.capacity.local_app import started_app, write_config
 from load_tests.capacity.measure import Rates, Steps, measure
 from load_tests.capacity.measurements import Measurements, read, write
@@ -90,15 +89,12 @@ def main(
             rates = Rates((plan.target.rate,), answers, 500 + number)
             campaign.measured(f"plan-{number:02}", overlay.arguments(plan), rates)
     rows = campaign.compare(model)
-    table = Table(*HEADINGS, title="predicted > seen")
-    for row in rows:
-        table.add_row(*row.row(HEADINGS))
-    console.print(table)
-    for line in summary(rows):
+    for line in (*table(rows), "", *summary(rows)):
         console.print(line)
     (out / "compared.json").write_text(
         json.dumps([row.model_dump() for row in rows], indent=1) + "\n", "utf-8"
     )
+    picture(rows, out / "compared.png")
 
 
 class _Campaign:

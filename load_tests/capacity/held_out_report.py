@@ -7,6 +7,7 @@ of them. The second tells a wrong model from cores that differ from minute to mi
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
+from pathlib import Path
 
 import numpy as np
 
@@ -84,6 +85,36 @@ def compared(name: str, model: Model, setting: Setting, part: Part) -> Compared:
         sampling=float(np.std(np.quantile(again, 0.95, axis=1))) / p95_s,
         foreign_cores=part.foreign_cores,
     )
+
+
+def table(rows: Sequence[Compared]) -> Iterator[str]:
+    """Yield the lines of a Markdown table."""
+    for cells in (HEADINGS, ["---"] * len(HEADINGS), *(row.row(HEADINGS) for row in rows)):
+        yield f"| {' | '.join(cells)} |"
+
+
+def picture(rows: Sequence[Compared], file: Path) -> None:
+    """Draw predicted against seen p95: as it was said, and for the cores as they were."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 5.5), layout="constrained")
+    said, there = figure.subplots(1, 2, sharex=True, sharey=True)
+    seen = np.array([row.p95_s for row in rows]) * 1000
+    bands = np.array([(p.low, p.middle, p.high) for p in (row.predicted.p95_s for row in rows)])
+    low, middle, high = bands.T * 1000
+    said.errorbar(seen, middle, yerr=(middle - low, high - middle), fmt="o", markersize=4)
+    there.plot(seen, [row.at_speed_p95_s * 1000 for row in rows], "o", markersize=4)
+    ends = np.array([0.8 * min(seen.min(), low.min()), 1.2 * max(seen.max(), high.max())])
+    titles = {said: "As predicted, with bands", there: "For the cores as they were in that minute"}
+    for axes, title in titles.items():
+        axes.plot(ends, ends, "k-", linewidth=0.8)
+        axes.fill_between(ends, 0.9 * ends, 1.1 * ends, color="grey", alpha=0.2, label="10 %")
+        axes.set(
+            title=title, xlabel="seen p95, ms", ylabel="predicted p95, ms",
+            xscale="log", yscale="log", xlim=ends, ylim=ends,
+        )  # fmt: skip
+        axes.legend(loc="upper left")
+    figure.savefig(file, format="png", dpi=100)
 
 
 def summary(rows: Sequence[Compared]) -> Iterator[str]:

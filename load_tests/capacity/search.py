@@ -23,7 +23,7 @@ from load_tests.capacity.plan import (
     replicas,
     shares,
 )
-from load_tests.capacity.prediction import DRAWS, Prediction, predict
+from load_tests.capacity.prediction import Prediction, predict
 from load_tests.capacity.problems import CapacityError
 from load_tests.capacity.simulator import Setting
 from load_tests.capacity.stage import StageSetting
@@ -112,11 +112,11 @@ class _Search:
         """Return the setting with as much more as it needs."""
         best_s, without_gain = float("inf"), 0
         while without_gain < PATIENCE:
-            said = self._predict(setting, 3)
+            said = self._predict(setting)
             if self._keeps(said):
                 return setting
-            without_gain = without_gain + 1 if said.p95_s.middle > 0.98 * best_s else 0
-            best_s = min(best_s, said.p95_s.middle)
+            without_gain = without_gain + 1 if said.p95_s.high > 0.98 * best_s else 0
+            best_s = min(best_s, said.p95_s.high)
             widened = self._wider(setting, said)
             if widened is None:
                 break
@@ -124,7 +124,7 @@ class _Search:
         tightest = max(said.utilisation, key=lambda name: said.utilisation[name])
         raise CapacityError(
             f"No plan keeps p95 at {self._target.p95_s * 1000:.0f} ms for {self._target.rate:g} a"
-            f" second: the best has {best_s * 1000:.0f} ms, with the {tightest} the"
+            f" second: the best may have {best_s * 1000:.0f} ms, with the {tightest} the"
             f" busiest at {said.utilisation[tightest]:.0%} of {self._nodes.most} nodes at most."
         )
 
@@ -148,7 +148,7 @@ class _Search:
         """Return the setting without what it does not need, the dearest first."""
         for name in (GPUS, CORES, *STAGES, INGRESS):
             while (smaller := self._less(setting, name)) != setting and self._possible(smaller):
-                if not self._keeps(self._predict(smaller, 3)):
+                if not self._keeps(self._predict(smaller)):
                     break
                 setting = smaller
         return setting
@@ -173,8 +173,8 @@ class _Search:
             and (setting.gpus > 0 or not gpu_s(self._model))
         )
 
-    def _predict(self, setting: Setting, draws: int) -> Prediction:
-        return predict(self._model, setting, self._moments, self._target.rate, draws=draws)
+    def _predict(self, setting: Setting) -> Prediction:
+        return predict(self._model, setting, self._moments, self._target.rate)
 
     def _keeps(self, said: Prediction) -> bool:
         return (
@@ -185,7 +185,7 @@ class _Search:
 
     def plan(self, setting: Setting) -> Plan:
         """Return the plan, its limits set from what the simulation saw."""
-        seen = self._predict(setting, DRAWS)
+        seen = self._predict(setting)
         rate, slo_s, ingress = self._target.rate, self._target.p95_s, setting.ingress_replicas
         in_flight = math.ceil(max(rate * slo_s, 1.5 * seen.most_in_flight, 4) / ingress)
         stages = {
@@ -199,7 +199,7 @@ class _Search:
             for name, stage in setting.stages.items()
         }
         limited = setting.model_copy(update={"stages": stages, "max_in_flight": in_flight})
-        said = self._predict(limited, DRAWS)
+        said = self._predict(limited)
         counts: dict[Group, int] = {"cpu": round(setting.cores / self._nodes.cpu.cores)}
         if gpu := (self._nodes.gpu if setting.gpus else None):
             counts["gpu"] = round(setting.gpus / gpu.gpus)

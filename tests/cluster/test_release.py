@@ -16,6 +16,9 @@ from cluster.release import ROOT, TWO_OF_EACH, Release
 
 pytestmark = pytest.mark.timeout(1200)
 
+LOAD_TEST_PORTS = (5557, 8089, 9646)
+"""Of the workers, the page and the metrics."""
+
 
 def test_the_api_server_accepts_every_object_without_a_warning(
     release: Release, things_before: set[str]
@@ -80,7 +83,9 @@ def test_a_question_is_answered_through_the_ingress(
         assert response.status == 200
 
 
-def test_a_load_test_ends_with_a_verdict_and_its_workers_end_with_it(installed: Release) -> None:
+def test_a_load_test_has_a_verdict_and_only_its_workers_reach_its_master(
+    installed: Release, asker: Asker
+) -> None:
     installed.install("--set=loadTest.enabled=true")
 
     def status(role: str) -> dict[str, Any]:
@@ -91,6 +96,15 @@ def test_a_load_test_ends_with_a_verdict_and_its_workers_end_with_it(installed: 
     def ended() -> bool:
         return any(each["status"] == "True" for each in status("master").get("conditions", []))
 
+    def address() -> str | None:
+        selector = "app.kubernetes.io/component=load-test-master"
+        pods = installed.get("pods", f"--selector={selector}")["items"]
+        return pods[0]["status"].get("podIP") if pods else None
+
+    master = wait_for("the master's address", address, within_s=120)
+    reached = [port for port in LOAD_TEST_PORTS if asker.reaches(master, port)]
+    head = installed.pods("head")[0]["status"]["podIP"]
+    assert not reached or asker.reaches(head, 6379), f"{reached} answer where policies hold"
     wait_for("a verdict", ended, within_s=300)
     log = kubectl(
         *("--namespace", installed.namespace, "logs", "--tail=-1"),

@@ -1,22 +1,31 @@
-"""Holds what makes these tests quick: the heavy libraries stay out. And the API without models."""
+"""Holds what makes these tests quick: the heavy libraries stay out. And the API without models.
+
+What only tests need is imported in functions: pytest-xdist's own process reads this file before it
+starts those that collect and run tests, and they would wait for it.
+"""
 
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from fastapi.testclient import TestClient
-from hypothesis import settings
-from unit.api_app import app
 from unit.fake_stages import FakeStages
 
 from models.bundle import Bundle
 
-# How long an example takes says nothing on a machine that does other work too.
-settings.register_profile("admirer", deadline=None)
-settings.load_profile("admirer")
+if TYPE_CHECKING:
+    from fastapi.testclient import TestClient
 
 HEAVY = ("ray", "torch", "transformers", "onnxruntime")
+
+
+def pytest_collectstart() -> None:
+    """Give examples any length: it says nothing on a machine that does other work too."""
+    from hypothesis import settings
+
+    settings.register_profile("admirer", deadline=None)
+    settings.load_profile("admirer")
 
 
 @pytest.hookimpl(trylast=True)
@@ -42,6 +51,9 @@ def bundle(tmp_path: Path) -> Bundle:
 
 
 @pytest.fixture
-def client(stages: FakeStages, bundle: Bundle) -> Iterator[TestClient]:
+def client(stages: FakeStages, bundle: Bundle) -> "Iterator[TestClient]":
+    from fastapi.testclient import TestClient
+    from unit.api_app import app
+
     with TestClient(app(stages, bundle)) as client:
         yield client

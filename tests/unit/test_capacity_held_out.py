@@ -1,9 +1,12 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
+from PIL import Image
 from unit.capacity_app import measurements, part
 
 from load_tests.capacity.fit import Model, fit
-from load_tests.capacity.held_out_report import Compared, compared, summary
+from load_tests.capacity.held_out_report import Compared, compared, picture, summary, table
 from load_tests.capacity.measurements import Part
 from load_tests.capacity.prediction import as_measured, slowed
 from load_tests.capacity.simulator import simulate
@@ -75,3 +78,13 @@ def test_the_summary_counts_kept_plans_and_the_noise_of_a_second_look(row: Compa
     assert "differ by 50%" in lines
     worst = np.max(np.abs([kept.p95_error, second.p95_error]))
     assert f"worst {worst:.1%}" in lines
+
+
+def test_rows_are_told_and_drawn(row: Compared, tmp_path: Path) -> None:
+    headings, _, cells = table([row])
+    assert headings.startswith("| setting | rate |")
+    assert cells.startswith(f"| it | {RATE:.2f} |")
+    assert headings.count("|") == cells.count("|")
+    picture([row], tmp_path / "rows.png")
+    with Image.open(tmp_path / "rows.png") as image:
+        assert image.size == (1100, 550)
