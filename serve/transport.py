@@ -23,8 +23,6 @@ def environment(transport: Transport) -> dict[str, str]:
         "ORT_DISABLE_TELEMETRY": "1",
         # On a busy machine Ray's five seconds would end the proxy before it has started.
         "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60",
-        # Ten times a second by default, which takes a tenth of a core of an idle app.
-        "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.5",
         # Ray's workers yield to everything else on the machine by default, and they answer.
         "RAY_worker_niceness": "0",
     }
