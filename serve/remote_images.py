@@ -62,6 +62,7 @@ class RemoteImages:
     ) -> None:
         self._settings = settings
         self._is_allowed = is_allowed
+        self._tls = _tls() if settings.enabled else None  # at start, while no caller waits
 
     async def fetch(self, address: str) -> bytes:
         """Return the bytes at `address`, whatever they are.
@@ -110,7 +111,7 @@ class RemoteImages:
         # same address must not get the first one's connection. No proxy, cookie or netrc.
         async with (
             httpx.AsyncClient(
-                verify=_tls(), trust_env=False, timeout=self._settings.timeout_s
+                verify=self._tls or True, trust_env=False, timeout=self._settings.timeout_s
             ) as client,
             client.stream(
                 "GET",
@@ -144,7 +145,7 @@ class RemoteImages:
 
 @cache
 def _tls() -> ssl.SSLContext:
-    """Certificates are read once for all fetches: that takes longer than some of them."""
+    """Certificates are read once in a process: that takes tens of milliseconds."""
     return ssl.create_default_context()
 
 

@@ -36,6 +36,17 @@ def ask(client: TestClient, **fields: Any) -> Response:
     return client.post("/v1/answers", json={"image": PHOTO64, "question": QUESTION, **fields})
 
 
+def scope(content_type: str) -> dict[str, Any]:
+    """Return an ASGI scope of a question, for tests that send its body themselves."""
+    return {
+        "type": "http",
+        "method": "POST",
+        "path": "/v1/answers",
+        "query_string": b"",
+        "headers": [(b"content-type", content_type.encode())],
+    }
+
+
 def problem(response: Response, code: str, field: str | None = None) -> dict[str, Any]:
     document: dict[str, Any] = response.json()
     assert document.get("code") == code, document

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 from httpx import ASGITransport, AsyncClient
-from unit.api_app import PHOTO, PHOTO64, QUESTION, app, ask, jpeg, problem
+from unit.api_app import PHOTO, PHOTO64, QUESTION, app, ask, jpeg, problem, scope
 from unit.fake_stages import CAPTION, FakeStages, failing, hang
 
 from deployments.errors import (
@@ -276,14 +276,7 @@ async def test_a_caller_that_hangs_up_cancels_the_work(stages: FakeStages, bundl
     async def send(message: Any) -> None:
         sent.append(message)
 
-    scope = {
-        "type": "http",
-        "method": "POST",
-        "path": "/v1/answers",
-        "query_string": b"",
-        "headers": [(b"content-type", b"application/json")],
-    }
-    await app(stages, bundle)(scope, receive, send)
+    await app(stages, bundle)(scope("application/json"), receive, send)
     assert stages.cancelled == {"captioner": 1, "tagger": 1, "retriever": 1}
     assert stages.started["answerer"] == 0
     assert sent == []

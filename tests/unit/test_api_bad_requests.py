@@ -1,13 +1,12 @@
 """What the API refuses: each a problem document that names the field, and none a 5xx."""
 
-import asyncio
 import base64
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 from httpx import Response
-from unit.api_app import PHOTO, PHOTO64, QUESTION, app, ask, problem
+from unit.api_app import PHOTO, PHOTO64, QUESTION, app, ask, problem, scope
 from unit.fake_stages import FakeStages
 
 from models.bundle import Bundle
@@ -115,41 +114,23 @@ def test_a_body_over_the_limit_is_refused_by_its_declared_length(
 
 
 @pytest.mark.parametrize("content_type", ["application/json", "multipart/form-data; boundary=x"])
-def test_a_body_over_the_limit_is_refused_while_it_streams(
+async def test_a_body_over_the_limit_is_refused_while_it_streams(
     stages: FakeStages, bundle: Bundle, content_type: str
 ) -> None:
-    sent = 0
+    head = b'--x\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\n'
+    sent, received = 0, []
 
-    async def endless(message: dict[str, Any]) -> dict[str, Any]:
+    async def receive() -> dict[str, Any]:
         nonlocal sent
-        sent += 65536
-        return message
+        part = b"A" * 65536 if sent else head
+        sent += len(part)
+        return {"type": "http.request", "body": part, "more_body": True}
 
-    async def run() -> list[dict[str, Any]]:
-        received: list[dict[str, Any]] = []
-        head = b'--x\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\n'
-        first = True
+    async def send(message: Any) -> None:
+        received.append(message)
 
-        async def receive() -> dict[str, Any]:
-            nonlocal first
-            part, first = (head if first else b"A" * 65536), False
-            return await endless({"type": "http.request", "body": part, "more_body": True})
-
-        async def send(message: Any) -> None:
-            received.append(message)
-
-        scope = {
-            "type": "http",
-            "method": "POST",
-            "path": "/v1/answers",
-            "query_string": b"",
-            "headers": [(b"content-type", content_type.encode())],
-        }
-        await app(stages, bundle, max_bytes=1000)(scope, receive, send)
-        return received
-
-    messages = asyncio.run(run())
-    assert messages[0]["status"] == 413
+    await app(stages, bundle, max_bytes=1000)(scope(content_type), receive, send)
+    assert received[0]["status"] == 413
     assert sent < 2_000_000
 
 
