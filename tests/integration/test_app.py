@@ -179,15 +179,16 @@ async def test_prometheus_finds_every_metric_of_the_catalogue(app: RunningApp) -
         while time.monotonic() < until and wanted - set(series):
             series = exported((await client.get(app.metrics_url)).text)
             await asyncio.sleep(1)
-        await asyncio.sleep(20)  # a gauge that was set once would be gone by now
-        again = exported((await client.get(app.metrics_url)).text)
+        # A gauge that was set once would be gone by then, and each replica, which hands its
+        # metrics over at times of its own, has done so.
+        await asyncio.sleep(20)
+        series = exported((await client.get(app.metrics_url)).text)
     assert wanted - set(series) == set()
     for metric in METRICS:
         for labels in series.get(metric.exported, ()):
             assert {"deployment", "replica", "application", *metric.labels} <= set(labels)
     models = {labels["deployment"] for labels in series["ray_admirer_model_seconds"]}
     assert models == {"captioner", "tagger", "retriever"}
-    assert {m.exported for m in METRICS if m.kind == "gauge"} <= set(again)
     stages = {labels["stage"] for labels in series["ray_admirer_stage_seconds"]}
     assert stages == {"captioner", "tagger", "retriever", "assembler", "answerer"}
 
