@@ -24,7 +24,7 @@ def run_on_device(
     session: "InferenceSession", inputs: Mapping[str, NDArray[Any]]
 ) -> dict[str, "OrtValue"]:
     """Run a session and leave its outputs on its device."""
-    return _run(session, inputs, {}, {})
+    return _run(session, inputs, {}, _places(session))
 
 
 class CachedDecoder:
@@ -45,6 +45,7 @@ class CachedDecoder:
         constants: Mapping[str, "OrtValue"] | None = None,
     ) -> None:
         self._session = session
+        self._places = _places(session) | {_LOGITS: "cpu"}
         self._constants = dict(constants or {})
         self._cache = {
             entry.name: _empty_past(entry, rows, _device(session))
@@ -54,7 +55,7 @@ class CachedDecoder:
 
     def run(self, inputs: Mapping[str, NDArray[np.int64]]) -> Scores:
         """Read more tokens and return the scores after the last one, shape (rows, vocabulary)."""
-        results = _run(self._session, inputs, self._constants | self._cache, {_LOGITS: "cpu"})
+        results = _run(self._session, inputs, self._constants | self._cache, self._places)
         self._cache = {name: results[name.replace(_PAST, _PRESENT, 1)] for name in self._cache}
         scores: Scores = results[_LOGITS].numpy().astype(np.float32, copy=False)
         return scores
@@ -66,18 +67,21 @@ def _run(
     values: Mapping[str, "OrtValue"],
     places: Mapping[str, str],
 ) -> dict[str, "OrtValue"]:
-    """Run with numpy `inputs` and `OrtValue`s; outputs stay on the device but for `places`."""
+    """Run with numpy `inputs` and `OrtValue`s; each output stays in its place."""
     binding = session.io_binding()
     for name, array in inputs.items():
         binding.bind_cpu_input(name, array)
     for name, value in values.items():
         binding.bind_ortvalue_input(name, value)
-    names = [output.name for output in session.get_outputs()]
-    device = _device(session)
-    for name in names:
-        binding.bind_output(name, places.get(name, device))
+    for name, place in places.items():
+        binding.bind_output(name, place)
     session.run_with_iobinding(binding)
-    return dict(zip(names, binding.get_outputs(), strict=True))
+    return dict(zip(places, binding.get_outputs(), strict=True))
+
+
+def _places(session: "InferenceSession") -> dict[str, str]:
+    """Return the device of each output: that of the session."""
+    return dict.fromkeys((output.name for output in session.get_outputs()), _device(session))
 
 
 def _device(session: "InferenceSession") -> str:

@@ -21,14 +21,14 @@ def greedy(first: Scores, step: Step, rules: Rules, *, max_new_tokens: int) -> l
     """
     rows = np.arange(len(first), dtype=np.int64)
     written: list[list[int]] = [[] for _ in rows]
-    is_open = np.ones(len(first), dtype=bool)
+    unfinished = list(range(len(first)))
     scores = first
     for position in range(max_new_tokens):
         tokens = rules.forced(scores, position, max_new_tokens).argmax(axis=-1)
-        for row in np.flatnonzero(is_open):
+        for row in unfinished:
             written[row].append(int(tokens[row]))
-        is_open &= ~np.isin(tokens, rules.eos_token_ids)
-        if position == max_new_tokens - 1 or not is_open.any():
+        unfinished = [row for row in unfinished if written[row][-1] not in rules.eos_token_ids]
+        if position == max_new_tokens - 1 or not unfinished:
             break
         scores = step(tokens, rows)
     return written
