@@ -75,14 +75,14 @@ def main(
     command: Annotated[str, typer.Option(help="What starts the app.")] = ".venv/bin/admirer",
 ) -> None:
     """Measure the limit and the app in turn, and print medians over the rounds."""
-    requests, changes, largest = bundled_requests(bundle), ROOM, 8
+    requests, changes = bundled_requests(bundle), ROOM
     if production_shaped:
-        bundle, changes, largest = make_production_shaped(), merged(ROOM, PRODUCTION_SHAPED), 1
+        bundle, changes = make_production_shaped(), merged(ROOM, PRODUCTION_SHAPED)
     settings = settings_of(demo_config(changes)["applications"][0]["args"], str(bundle))
     levels = {each: Level() for each in concurrency or (1, 8, 32, 128)}
     compared = requests[:COMPARED]
     with own_process(settings) as alone:
-        layout = alone.best_layout(requests, seconds / 2, largest)
+        layout = alone.best_layout(requests, seconds / 2)
         answered_alone = alone.answers(compared)
         with running_app(bundle, command=command, changes=changes) as app:
             same = _answers(app.url, compared)

@@ -1,7 +1,8 @@
 """The five stages in one process, without HTTP, Ray, queues or metrics: what no server can exceed.
 
 Batches of whole questions go through the stages one after the other, in as many threads as makes
-the most of this machine. A photo is decoded once, where the app decodes it in four places.
+the most of this machine. A photo is decoded once, where the app decodes it in four places. The
+tagger's batches are no larger than the app's, which says how many photos fit into memory.
 """
 
 import os
@@ -10,8 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import cycle, islice
 from multiprocessing import get_context
+from typing import TypeVar
 
 from bank.fingerprints import fingerprint
 from benchmarks.questions import Request
@@ -24,6 +27,9 @@ from models.bundle import Bundle, BundleError, OpenAiPart
 from models.chat import load as load_chat
 from models.photos import decode_jpeg
 from serve.settings import AppSettings
+
+Item = TypeVar("Item")
+Made = TypeVar("Made")
 
 CORES = os.cpu_count() or 1
 SHAPES = ((1, CORES), (CORES, 1))
@@ -83,7 +89,7 @@ class Stages:
         questions = [request.question for request in requests]
         photos = [decode_jpeg(request.photo) for request in requests]
         captions = self._captioner.caption(photos)
-        tags = self._tagger.tag(photos)
+        tags = _in_batches(self._tagger.tag, photos, settings.tagger.batch.max_size)
         found = [
             bank.search(
                 of_photo,
@@ -114,14 +120,16 @@ class Stages:
             )
         ]
         chats = [turns(prompt.messages) for prompt in prompts]
-        return [
-            completion.text
-            for start in range(0, len(chats), prompts_at_a_time)
-            for completion in self._chat.complete(
-                chats[start : start + prompts_at_a_time],
-                max_new_tokens=settings.answerer.max_new_tokens,
-            )
-        ]
+        complete = partial(self._chat.complete, max_new_tokens=settings.answerer.max_new_tokens)
+        return [each.text for each in _in_batches(complete, chats, prompts_at_a_time)]
+
+
+def _in_batches(
+    run: Callable[[Sequence[Item]], Sequence[Made]], items: Sequence[Item], size: int
+) -> list[Made]:
+    """Return what `run` makes of each item, when given so many at a time."""
+    starts = range(0, len(items), size)
+    return [each for start in starts for each in run(items[start : start + size])]
 
 
 @contextmanager
@@ -146,13 +154,10 @@ class OneProcess:
         """Return what the process does in a layout, working for at least so long."""
         return self._process.submit(_throughput, self._settings, layout, requests, seconds).result()
 
-    def best_layout(self, requests: Sequence[Request], seconds: float, largest: int) -> Layout:
-        """Return the fastest layout that a climb finds: shape, then photos, then prompts.
+    def best_layout(self, requests: Sequence[Request], seconds: float) -> Layout:
+        """Return the fastest layout that a climb finds, each tried for at least so many seconds.
 
-        Args:
-            requests: What is asked.
-            seconds: For how long each layout is tried.
-            largest: Batch that still fits into memory with every worker.
+        It looks for the best shape, then for the best number of photos, then of prompts.
         """
 
         def tried(layout: Layout) -> Throughput:
@@ -160,7 +165,7 @@ class OneProcess:
 
         best = max((tried(Layout(*shape, 1, 1)) for shape in SHAPES), key=_rate)
         for part in ("photos", "prompts"):
-            most = largest if part == "photos" else best.layout.photos
+            most = best.layout.photos if part == "prompts" else LARGER_BATCHES[-1]
             for size in (each for each in LARGER_BATCHES if each <= most):
                 larger = tried(replace(best.layout, **{part: size}))
                 if _rate(larger) <= _rate(best):
