@@ -41,7 +41,7 @@ SLACKS = (1.05, 1.4)
 
 
 def _batches(most: int) -> dict[str, Any]:
-    sizes = {"captioner": most, "tagger": most, "retriever": 2 * most, "answerer": most}
+    sizes = {"captioner": most, "tagger": most, "retriever": 2 * most}
     return {stage: {"batch": {"max_size": size}} for stage, size in sizes.items()}
 
 
@@ -89,6 +89,8 @@ def main(
             rates = Rates((plan.target.rate,), answers, 500 + number)
             campaign.measured(f"plan-{number:02}", overlay.arguments(plan), rates)
     rows = campaign.compare(model)
+    if not rows:
+        return
     for line in (*table(rows), "", *summary(rows)):
         console.print(line)
     (out / "compared.json").write_text(
