@@ -30,7 +30,10 @@ PLACE = FOLDER / "production-shaped"
 TAGGER_EDGE = 320
 PRODUCTION_SHAPED: Changes = {
     "captioner": {"max_new_tokens": 16},
-    "tagger": {"engine": {"threads": 2}, "batch": {"max_size": 1}},
+    "tagger": {
+        "scaling": {"autoscaling": {"min_replicas": 2, "max_replicas": 2}},
+        "batch": {"max_size": 1},
+    },
 }
 """The tagger is most of the work, and one replica of one thread would leave a core idle; a photo
 takes it three gigabytes."""
