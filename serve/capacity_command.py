@@ -60,6 +60,9 @@ def main(
         float | None, typer.Option(min=0.01, help="Calls a second that a hosted model accepts.")
     ] = None,
     step_s: Annotated[float, typer.Option(min=2, max=300, help="Seconds of a step.")] = 15,
+    rounds: Annotated[
+        int, typer.Option(min=1, max=20, help="Of the whole load test, 2 to 3 minutes each.")
+    ] = 3,
     photos: Annotated[
         Path, typer.Option(help="Folder with questions.jsonl.", show_default="bundles/demo/photos")
     ] = PHOTOS,
@@ -96,7 +99,15 @@ def main(
         priced = read_prices(prices) if prices else None  # before minutes of measuring
         seen = command.measurements(
             command.Source(
-                from_file, url, metrics_url, photos, config, cores, tuple(gpu_stage or ()), step_s
+                file=from_file,
+                url=url,
+                metrics_url=metrics_url,
+                photos=photos,
+                config=config,
+                cores=cores,
+                on_gpu=tuple(gpu_stage or ()),
+                step_s=step_s,
+                rounds=rounds,
             ),
             here,
             out,

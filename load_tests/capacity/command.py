@@ -42,6 +42,7 @@ class Source:
     cores: float | None
     on_gpu: tuple[str, ...]
     step_s: float
+    rounds: int
 
 
 def target(rate: float, p95_ms: float, rate_limit: float | None) -> Target:
@@ -64,7 +65,7 @@ def measurements(
         if unknown:
             raise CapacityError(f"There is no stage {unknown[0]}; name one of {records.STAGES}.")
         asked = traffic.questions(source.photos)
-        steps = Steps(step_s=source.step_s)
+        steps = Steps(step_s=source.step_s, rounds=source.rounds)
         if source.url is None:
             write_config(out / "measured.yaml", source.config, _UNBOUNDED)
             with started_app(command, out / "measured.yaml") as app:

@@ -6,7 +6,7 @@ since waiting for a core is not work; a saturated stage's seconds a run where th
 """
 
 from collections.abc import Sequence
-from statistics import median
+from statistics import fmean, median
 
 import numpy as np
 from numpy.typing import NDArray
@@ -128,17 +128,22 @@ def fit(measurements: Measurements) -> Model:
     return model.model_copy(update={"drift": drift, "most_busy": most_busy})
 
 
-def slowness(model: Model, part: Part) -> float:
-    """Return what work took in a part, in multiples of the fit; 1 where nobody could see."""
+def slowness(model: Model, *parts: Part) -> float:
+    """Return what work took in those parts, in multiples of the fit; 1 where nobody could see."""
     on_gpu = any(stage.device == "gpu" for stage in model.stages.values())
-    if (cpu_s := part.cpu_s) is None or part.target != "answers" or on_gpu:
+    spent_s = [part.cpu_s for part in parts if part.cpu_s is not None and part.target == "answers"]
+    if len(spent_s) < len(parts) or on_gpu:
         return 1.0  # a GPU's seconds are not among the processor's
-    fitted_s = (model.ingress_s + model.plane_s) * len(part.took_s)
-    fitted_s += model.own_cores * part.seconds
+    return sum(spent_s) / sum(_fitted_s(model, part) for part in parts)
+
+
+def _fitted_s(model: Model, part: Part) -> float:
+    seconds = (model.ingress_s + model.plane_s) * len(part.took_s)
+    seconds += model.own_cores * part.seconds
     for name, work in part.stages.items():
         stage = model.stages[name]
-        fitted_s += stage.per_run_s * work.runs + stage.per_item_s * work.items
-    return cpu_s / fitted_s
+        seconds += stage.per_run_s * work.runs + stage.per_item_s * work.items
+    return seconds
 
 
 def _drift(model: Model, measurements: Measurements) -> float:
@@ -154,12 +159,12 @@ def _pace(measurements: Measurements) -> tuple[tuple[float, float], ...]:
 
     Neighbours among such calls are alike: the cores are slow for a while, not single calls.
     """
-    paces: list[tuple[float, float]] = []
-    for part in measurements.parts:
-        if part.callers == 1:
-            mean_s = sum(part.took_s) / len(part.took_s)
-            paces += [(took_s, took_s / mean_s) for took_s in part.took_s]
-    return tuple(paces)
+    alone = [part for part in measurements.parts if part.callers == 1]
+    mean_s = {
+        target: fmean(took_s for part in alone if part.target == target for took_s in part.took_s)
+        for target in {part.target for part in alone}
+    }
+    return tuple((took_s, took_s / mean_s[part.target]) for part in alone for took_s in part.took_s)
 
 
 def _most_busy(measurements: Measurements) -> float:
@@ -206,7 +211,13 @@ def _stage(stage: str, measurements: Measurements) -> StageModel:
     replicas = measurements.replicas[stage]
     seen = [(part, part.stages[stage]) for part in measurements.parts if stage in part.stages]
     max_rate = max(work.items / part.seconds / replicas for part, work in seen)
-    quiet = [work.took_s for part, work in seen if part.callers == 1][-1]  # alone, where it was
+    alone = stage if any(part.target == stage for part, _ in seen) else "answers"
+    quiet = [
+        took_s
+        for part, work in seen
+        if part.callers == 1 and part.target == alone
+        for took_s in work.took_s
+    ]
     if device == "hosted" or not any(work.runs for _, work in seen):
         _, each = by_second_and_answer([(part.seconds, w.items, w.cpu_s) for part, w in seen])
         return StageModel(

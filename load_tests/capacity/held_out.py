@@ -22,7 +22,7 @@ from load_tests.capacity.fit import Model, fit
 from load_tests.capacity.held_out_report import Compared, compared, picture, summary, table
 from load_tests.capacity.local_app import started_app, write_config
 from load_tests.capacity.measure import Rates, Steps, measure
-from load_tests.capacity.measurements import Measurements, read, write
+from load_tests.capacity.measurements import Measurements, answered_per_s, read, write
 from load_tests.capacity.plan import Plan
 from load_tests.capacity.prediction import as_measured, calibrated
 from load_tests.capacity.search import search
@@ -66,7 +66,8 @@ def main(
     *,
     only: Annotated[str, typer.Option(help=f"Of profile and {', '.join(SETTINGS)}.")] = "",
     plans: Annotated[str, typer.Option(help="Also replay these plans: first:end.")] = "",
-    answers: Annotated[int, typer.Option(help="Of each rate.")] = 150,
+    seconds: Annotated[float, typer.Option(min=10, help="Of each rate.")] = 60,
+    rounds: Annotated[int, typer.Option(min=1, help="Of the profile.")] = 3,
     step_s: float = 25,
     out: Path = Path("build/capacity/held-out"),
     command: str = ".venv/bin/admirer",
@@ -74,10 +75,10 @@ def main(
     photos: Path = Path("bundles/demo/photos"),
 ) -> None:
     """Measure what is wanted and not there yet; compare all that is there with predictions."""
-    campaign = _Campaign(out, command.split(), config, traffic.questions(photos), answers)
+    campaign = _Campaign(out, command.split(), config, traffic.questions(photos), seconds)
     names = [name for name in only.split(",") if name] or [PROFILE, *SETTINGS]
     if PROFILE in names:
-        campaign.measured(PROFILE, {}, Steps(step_s=step_s))
+        campaign.measured(PROFILE, {}, Steps(step_s=step_s, rounds=rounds))
     profile = campaign.profile()
     for number, name in enumerate(SETTINGS):
         if name in names:
@@ -86,7 +87,7 @@ def main(
     if plans:
         first, end = (int(each) for each in plans.split(":"))
         for number, plan in enumerate(campaign.plans(profile, model)[first:end], start=first):
-            rates = Rates((plan.target.rate,), answers, 500 + number)
+            rates = Rates((plan.target.rate,), seconds, 500 + number)
             campaign.measured(f"plan-{number:02}", overlay.arguments(plan), rates)
     rows = campaign.compare(model)
     if not rows:
@@ -106,20 +107,19 @@ class _Campaign:
         command: list[str],
         config: Path,
         asked: list[traffic.Question],
-        answers: int,
+        seconds: float,
     ) -> None:
         self._out, self._command, self._config = out, command, config
-        self._asked, self._answers = asked, answers
+        self._asked, self._seconds = asked, seconds
 
     def profile(self) -> Measurements:
         return read(self._out / f"{PROFILE}.json")
 
     def rates(self, profile: Measurements, number: int, name: str) -> Rates:
         number = 0 if name == "again" else number
-        full = next(part for part in profile.answers("closed") if part.callers != 1)
-        capacity = len(full.took_s) / full.seconds
+        capacity = answered_per_s(profile.full())
         per_s = tuple(round(capacity * (share - MOVED * number), 2) for share in SHARES)
-        return Rates(per_s, self._answers, 100 + 10 * number)
+        return Rates(per_s, self._seconds, 100 + 10 * number)
 
     def measured(self, name: str, arguments: dict[str, Any], steps: Steps | Rates) -> None:
         """Measure an app with those arguments, unless that was done before."""
@@ -139,8 +139,7 @@ class _Campaign:
         """Return plans that promise nearly the least p95 that can be promised, and more."""
         file = self._out / "plans.json"
         if not file.exists():
-            full = next(part for part in profile.answers("closed") if part.callers != 1)
-            capacity = len(full.took_s) / full.seconds
+            capacity = answered_per_s(profile.full())
             nodes = unpriced(profile, None, 1)
             made = []
             for share in PLANNED_SHARES:

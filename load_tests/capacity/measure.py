@@ -15,7 +15,14 @@ from datetime import UTC, datetime
 import psutil
 
 from load_tests.capacity import prometheus, traffic
-from load_tests.capacity.measurements import STAGES, Device, Measurements, Part, StageWork
+from load_tests.capacity.measurements import (
+    STAGES,
+    Device,
+    Measurements,
+    Part,
+    StageWork,
+    answered_per_s,
+)
 from load_tests.capacity.problems import CapacityError
 from load_tests.capacity.processes import INGRESS, PLANE, LocalApp, busy_core_s
 from load_tests.capacity.traffic import Question, Reply, Target, Traffic
@@ -44,9 +51,14 @@ class Steps:
     shares: tuple[float, ...] = (0.3, 0.55, 0.8)
     """Of the rate that `full_callers` reach."""
     step_s: float = 15
+    rounds: int = 1
+    """Of all of it: where cores are fast and slow by the minute, one round sees one such minute."""
 
     async def run(self, test: "LoadTest") -> list[Part]:
         """Return what was seen of each stage alone, the whole one at a time, full, and in steps."""
+        return [part for number in range(self.rounds) for part in await self._round(test, number)]
+
+    async def _round(self, test: "LoadTest", number: int) -> list[Part]:
         parts = [await test.closed("answers", 1, 2 * self.alone_s)]
         parts += [
             await test.closed(target, callers, self.alone_s)
@@ -55,9 +67,9 @@ class Steps:
         ]
         full = await test.closed("answers", self.full_callers, self.step_s)
         parts.append(full)
-        capacity = len(full.took_s) / full.seconds
-        for seed, share in enumerate(self.shares):
-            parts.append(await test.open(max(0.1, share * capacity), self.step_s, seed))
+        for seed, share in enumerate(self.shares, start=number * len(self.shares)):
+            rate = max(0.1, share * answered_per_s([full]))
+            parts.append(await test.open(rate, self.step_s, seed))
         return parts
 
 
@@ -66,14 +78,14 @@ class Rates:
     """Nothing but rates with Poisson arrivals: what a prediction is compared with."""
 
     per_s: tuple[float, ...]
-    answers: int
-    """Of each rate, about."""
+    seconds: float
+    """Of each rate."""
     first_seed: int
 
     async def run(self, test: "LoadTest") -> list[Part]:
         """Return what was seen of each rate."""
         return [
-            await test.open(rate, self.answers / rate, self.first_seed + number)
+            await test.open(rate, self.seconds, self.first_seed + number)
             for number, rate in enumerate(self.per_s)
         ]
 

@@ -4,6 +4,7 @@ Only counts and seconds that add up are kept: Ray makes the sums of histograms u
 run come from processor time or from a saturated stage's clock, never from a histogram.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -90,10 +91,19 @@ class Measurements(Record):
         """Return the parts in which whole questions were asked."""
         return [part for part in self.parts if part.kind == kind and part.target == "answers"]
 
+    def alone(self) -> list[Part]:
+        """Return the parts in which each answer had the app for itself."""
+        return [part for part in self.answers("closed") if part.callers == 1]
+
+    def full(self) -> list[Part]:
+        """Return the parts in which the most callers waited for answers, if several did at all."""
+        closed = self.answers("closed")
+        most = max((part.callers or 0 for part in closed), default=0)
+        return [part for part in closed if part.callers == most > 1]
+
     def alone_s(self) -> tuple[float, ...]:
         """Return what answers took that had the app for themselves."""
-        quiet = [part.took_s for part in self.answers("closed") if part.callers == 1]
-        return tuple(took_s for each in quiet for took_s in each)
+        return tuple(took_s for part in self.alone() for took_s in part.took_s)
 
     def check(self) -> None:
         """Make sure that a plan may rest on this.
@@ -118,6 +128,11 @@ class Measurements(Record):
                 "The load test lacks answers that were asked one after another, or a rate; run"
                 " it again."
             )
+
+
+def answered_per_s(parts: Sequence[Part]) -> float:
+    """Return the answers a second of all those parts together."""
+    return sum(len(part.took_s) for part in parts) / sum(part.seconds for part in parts)
 
 
 def write(measurements: Measurements, file: Path) -> None:

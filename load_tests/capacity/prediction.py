@@ -13,7 +13,13 @@ from statistics import NormalDist, median
 import numpy as np
 
 from load_tests.capacity.fit import Model, StageModel, slowness
-from load_tests.capacity.measurements import STAGES, Measurements, Part, Record
+from load_tests.capacity.measurements import (
+    STAGES,
+    Measurements,
+    Part,
+    Record,
+    answered_per_s,
+)
 from load_tests.capacity.simulator import Outcome, Setting, simulate, simulate_callers
 from load_tests.capacity.stage import StageSetting
 
@@ -130,22 +136,22 @@ def calibrated(model: Model, measurements: Measurements) -> Model:
     share of the cores that work can use. Both are taken at the speed that the cores had then.
     """
     setting = as_measured(measurements)
-    alone = next(part for part in measurements.answers("closed") if part.callers == 1)
+    at_speed = slowed(model, slowness(model, *measurements.alone()))
     far_apart = [10.0 * model.alone_s * number for number in range(60)]
-    said = simulate(slowed(model, slowness(model, alone)), setting, far_apart, seed=0)
-    pause_s = max(0.0, median(alone.took_s) - said.quantile_s(0.5))
+    said = simulate(at_speed, setting, far_apart, seed=0)
+    pause_s = max(0.0, median(measurements.alone_s()) - said.quantile_s(0.5))
     model = model.model_copy(update={"pause_s": pause_s})
-    for full in measurements.answers("closed"):
-        if full.callers and full.callers > 1 and "gpu" not in measurements.devices.values():
-            model = model.model_copy(update={"usable": _usable(model, setting, full)})
+    full = measurements.full()
+    if full and "gpu" not in measurements.devices.values():
+        model = model.model_copy(update={"usable": _usable(model, setting, full)})
     return model
 
 
-def _usable(model: Model, setting: Setting, full: Part) -> float:
-    usable, seen = 1.0, len(full.took_s) / full.seconds
+def _usable(model: Model, setting: Setting, full: Sequence[Part]) -> float:
+    usable, seen, callers = 1.0, answered_per_s(full), full[0].callers or 1
     for _ in range(ROUNDS):
-        app = slowed(model.model_copy(update={"usable": usable}), slowness(model, full))
-        said = simulate_callers(app, setting, full.callers or 1, CALIBRATED_ON / seen, seed=0)
+        app = slowed(model.model_copy(update={"usable": usable}), slowness(model, *full))
+        said = simulate_callers(app, setting, callers, CALIBRATED_ON / seen, seed=0)
         usable *= seen * said.seconds / len(said.took_s)
         usable = min(1.0, max(LEAST_USABLE, usable))
     return usable

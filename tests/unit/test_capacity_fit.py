@@ -68,6 +68,20 @@ def test_the_speed_of_cores_wanders_as_calls_one_after_another_did() -> None:
     assert all(took_s > 0 and slowness == pytest.approx(1.0) for took_s, slowness in pace)
 
 
+def test_a_round_on_slow_cores_is_part_of_the_pace_and_moves_what_is_calibrated() -> None:
+    quick = measurements()
+    slow = tuple(
+        part.model_copy(update={"took_s": tuple(2 * took_s for took_s in part.took_s)})
+        for part in quick.parts
+    )
+    twice = quick.model_copy(update={"parts": (*quick.parts, *slow)})
+    pace = fit(twice).pace
+    first, second = pace[: len(pace) // 2], pace[len(pace) // 2 :]
+    assert {round(slowness, 2) for _, slowness in first} == {0.67}
+    assert {round(slowness, 2) for _, slowness in second} == {1.33}
+    assert fit(twice).alone_s == pytest.approx(1.5 * ALONE_S)
+
+
 def test_work_of_a_part_is_set_beside_the_fit() -> None:
     seen = measurements(slowness=2.0)
     model = fit(measurements())
