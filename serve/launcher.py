@@ -82,6 +82,7 @@ def launch(options: Options, console: Console) -> None:
         console.print(f"Starting {plan.settings.bundle}")
         with own_ray(plan.http, plan.logging) as ours:
             _stop_on_signals()  # again: Ray has put its own in place
+            _check_room(plan.settings)
             _start(plan, console)
             _introduce(plan, ours, console)
             while True:
@@ -139,6 +140,35 @@ def _stop_on_signals() -> None:
 
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, stop)
+
+
+def _check_room(settings: AppSettings) -> None:
+    """Make sure that there is what the first replicas reserve: for more, Ray would wait for ever.
+
+    Raises:
+        StartError: There is not.
+    """
+    import ray
+
+    stages = (
+        settings.captioner,
+        settings.tagger,
+        settings.retriever,
+        settings.assembler,
+        settings.answerer,
+    )
+    scalings = [settings.ingress, *(stage.scaling for stage in stages)]
+    there = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    for resource, setting in (("CPU", "num_cpus"), ("GPU", "num_gpus")):
+        reserved = sum(
+            getattr(scaling, setting) * scaling.autoscaling.min_replicas for scaling in scalings
+        )
+        has = there.get(resource, 0.0)
+        if reserved > has + 1e-6:  # tenths do not add up to whole ones
+            raise StartError(
+                f"the stages reserve {reserved:g} {resource}s and Ray sees {has:g} here; lower"
+                f" their {setting} or choose another --config"
+            )
 
 
 def _start(plan: Plan, console: Console) -> None:

@@ -63,6 +63,25 @@ def test_a_config_file_that_cannot_be_used_is_one_line(
         launch(Options(config=config), Any)  # type: ignore[arg-type]
 
 
+def test_gpus_that_are_not_there_are_one_line_and_not_minutes_of_waiting() -> None:
+    config = CHECKOUT / "serve" / "config" / "demo-gpu.yaml"
+    words = ["serve", "--config", config, "--bundle", DEMO, "--port", str(free_port())]
+    ended = subprocess.run(
+        [sys.executable, "-m", "serve", *words],
+        cwd=CHECKOUT,
+        env=os.environ | {"CUDA_VISIBLE_DEVICES": ""},  # so it sees none where there is one
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert ended.returncode == 1, ended.stdout + ended.stderr
+    assert ended.stderr.splitlines() == [
+        "error: the stages reserve 0.8 GPUs and Ray sees 0 here; lower their num_gpus or choose"
+        " another --config"
+    ]
+
+
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_the_app_starts_answers_and_leaves_nothing_behind(stop: int, tmp_path: Path) -> None:
     port, log = free_port(), tmp_path / "log"
