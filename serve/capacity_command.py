@@ -117,7 +117,9 @@ def main(
         command.write(plan, model, seen, [], out)
         _show(plan, model, console)
         if replay:
-            replays = asyncio.run(command.replays(plan, model, here, config, photos, out))
+            replays = asyncio.run(
+                command.replays(plan, model, here, config, photos, out, console.print)
+            )
             command.write(plan, model, seen, replays, out)
             _show_replays(replays, console)
     except CapacityError as error:

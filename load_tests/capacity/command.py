@@ -23,7 +23,7 @@ from load_tests.capacity.target import Prices, Target, priced, unpriced
 
 REPLAYED = (0.8, 1.0)
 """Shares of the target's rate."""
-REPLAY_S = 20.0
+REPLAY_S = 60.0
 _UNBOUNDED = {
     "limits": {"max_concurrent_requests": 64},
 }
@@ -130,7 +130,13 @@ def write(
 
 
 async def replays(
-    made: Plan, model: Model, command: list[str], config: Path, photos: Path, out: Path
+    made: Plan,
+    model: Model,
+    command: list[str],
+    config: Path,
+    photos: Path,
+    out: Path,
+    tell: Callable[[str], None],
 ) -> list[Replay]:
     """Start the plan on this machine, send its rate, and return predicted and seen.
 
@@ -148,9 +154,11 @@ async def replays(
     with started_app(command, out / "replayed.yaml") as app:
         async with traffic.Traffic(app.url, asked) as load:
             await load.closed("answers", 2, 4)  # warms up
-        return [
-            await replay_rate(
-                app.url, model, made.setting, asked, share * made.target.rate, REPLAY_S, seed=seed
+        seen = []
+        for seed, share in enumerate(REPLAYED, start=50):
+            rate = share * made.target.rate
+            tell(f"replay: {rate:.1f} a second for {REPLAY_S:g} s")
+            seen.append(
+                await replay_rate(app.url, model, made.setting, asked, rate, REPLAY_S, seed=seed)
             )
-            for seed, share in enumerate(REPLAYED, start=50)
-        ]
+        return seen
