@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from load_tests.capacity.replay import Replay
 
 DEMO = Path(__file__).parent / "config" / "demo.yaml"
+WIDE = 140
+"""Columns where nobody can say how many there are: in a file, a pipe or a CI log."""
 PHOTOS = Path(__file__).parents[1] / "bundles" / "demo" / "photos"
 
 
@@ -92,7 +94,8 @@ def main(
             if prices is None
             else "--prices and --no-prices exclude each other."
         )
-    console = Console(soft_wrap=True, highlight=False)
+    wide = None if sys.stdout.isatty() else WIDE
+    console = Console(soft_wrap=True, highlight=False, width=wide)
     here = [str(Path(sys.executable).with_name("admirer"))]
     try:
         wanted = command.target(rate, p95_ms, llm_rate_limit)

@@ -91,7 +91,7 @@ def write_page(
     plan: Plan, model: Model, measurements: Measurements, replays: Sequence[Replay], folder: Path
 ) -> None:
     """Write report.png and report.html."""
-    picture = _picture(plan, model, measurements)
+    picture = _picture(plan, model, measurements, replays)
     (folder / "report.png").write_bytes(picture)
     seen = ""
     if replays:
@@ -102,17 +102,19 @@ def write_page(
         rows=_cells(summary(plan, model)),
         stages=_cells([STAGE_COLUMNS, *stage_rows(plan, model)]),
         replays=seen,
-        alt="Latency against rate, busy shares and seconds of a run",
+        alt="Latency against rate, whole and by stage; busy shares, headroom, seconds of a run",
         png=base64.b64encode(picture).decode(),
     )
     (folder / "report.html").write_text(page, "utf-8")
 
 
-def _picture(plan: Plan, model: Model, measurements: Measurements) -> bytes:
+def _picture(
+    plan: Plan, model: Model, measurements: Measurements, replays: Sequence[Replay]
+) -> bytes:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(12, 8), layout="constrained")
-    ((was, will), (busy, runs)) = figure.subplots(2, 2)
+    figure = Figure(figsize=(15, 8), layout="constrained")
+    ((was, stages, will), (busy, reach, runs)) = figure.subplots(2, 3)
     steps = measurements.answers("open")
     rates = sorted(part.sent / part.seconds for part in steps)
     _band(was, _curve(model, as_measured(measurements), rates))
@@ -120,15 +122,24 @@ def _picture(plan: Plan, model: Model, measurements: Measurements) -> bytes:
         p50, p95 = (float(cut) * 1000 for cut in np.quantile(np.array(part.took_s), (0.5, 0.95)))
         was.plot([part.sent / part.seconds] * 2, [p50, p95], "k.")
     was.set(title="As measured: p50 and p95", xlabel="a second", ylabel="ms", ylim=(0, None))
+    _stages(stages, measurements)
     target = plan.target
     _band(will, _curve(model, plan.setting, [share * target.rate for share in _SHARES]))
     will.axhline(target.p95_s * 1000, color="red", linestyle=":", label="target p95")
     will.axvline(target.rate, color="grey", linestyle=":", label="target rate")
+    if replays:
+        rates = [each.predicted.rate for each in replays for _ in range(2)]
+        seen = [took_s * 1000 for each in replays for took_s in (each.p50_s, each.p95_s)]
+        will.plot(rates, seen, "k.", label="replayed")
     will.set(title="Planned: p50 and p95", xlabel="a second", ylabel="ms", ylim=(0, None))
     will.legend()
     names = [name for name in plan.predicted.utilisation if plan.predicted.utilisation[name] > 0]
     busy.barh(names, [plan.predicted.utilisation[name] * 100 for name in names])
     busy.set(title="Planned: busy at the target", xlabel="%", xlim=(0, 100))
+    reach.barh(list(plan.reach_per_s), list(plan.reach_per_s.values()))
+    reach.axvline(target.rate, color="grey", linestyle=":", label="target rate")
+    reach.set(title="Planned: headroom, what each could reach", xlabel="a second", xscale="log")
+    reach.legend()
     for name, stage in model.stages.items():
         if stage.max_items > 1:
             items = np.arange(1, stage.max_items + 1)
@@ -144,6 +155,21 @@ def _picture(plan: Plan, model: Model, measurements: Measurements) -> bytes:
     file = BytesIO()
     figure.savefig(file, format="png", dpi=100)
     return file.getvalue()
+
+
+def _stages(axes: "Axes", measurements: Measurements) -> None:
+    """Draw what calls of each stage took at the rates of the load test."""
+    steps = sorted(measurements.answers("open"), key=lambda part: part.sent / part.seconds)
+    for stage in STAGES:
+        points = [
+            (part.sent / part.seconds, float(np.quantile(np.array(took_s), 0.95)) * 1000)
+            for part in steps
+            if (took_s := part.stages[stage].took_s)
+        ]
+        if points:
+            axes.plot(*zip(*points, strict=True), ".-", label=stage)
+    axes.set(title="As measured: p95 of each stage", xlabel="a second", ylabel="ms", ylim=(0, None))
+    axes.legend()
 
 
 def _curve(model: Model, setting: Setting, rates: Sequence[float]) -> list[Prediction]:

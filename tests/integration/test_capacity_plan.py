@@ -17,6 +17,7 @@ from load_tests.capacity.fit import fit
 from load_tests.capacity.plan import Plan, core_s
 from load_tests.capacity.prediction import calibrated
 from load_tests.capacity.problems import CapacityError
+from load_tests.capacity.replay import Replay
 from load_tests.capacity.search import search
 from load_tests.capacity.target import Nodes, Target, priced, read_prices, unpriced
 from serve.__main__ import app
@@ -124,6 +125,21 @@ def test_the_overlay_has_only_keys_of_the_chart(gpu: bool, request: Any) -> None
     assert [error.message for error in Draft7Validator(schema).iter_errors(whole)] == []
     wrong = _over(whole, {"stages": {"tagger": {"replicas": 3}}})
     assert list(Draft7Validator(schema).iter_errors(wrong)) != []
+
+
+def test_a_replay_stands_in_the_report_and_is_drawn(small: Plan, tmp_path: Path) -> None:
+    seen = measurements()
+    model = calibrated(fit(seen), seen)
+    replayed = Replay(
+        predicted=small.predicted, sent=300, answered=300, answers_per_s=30, p50_s=0.1, p95_s=0.2
+    )
+    command.write(small, model, seen, [], tmp_path)
+    without = (tmp_path / "report.png").read_bytes()
+    command.write(small, model, seen, [replayed], tmp_path)
+    assert "Replay: predicted" in (tmp_path / "report.html").read_text("utf-8")
+    assert (tmp_path / "report.png").read_bytes() != without
+    (row,) = json.loads((tmp_path / "replay.json").read_text("utf-8"))
+    assert row["p95_error"] == pytest.approx(small.predicted.p95_s.middle / 0.2 - 1)
 
 
 @pytest.mark.parametrize("gpu", [False, True])
@@ -245,7 +261,7 @@ def test_prices_are_asked_for_unless_a_plan_without_cost_is_wanted(
 
 
 def test_questions_are_needed(tmp_path: Path) -> None:
-    source = command.Source(None, "http://127.0.0.1:9", "x", tmp_path, tmp_path, None, (), 5)
+    source = command.Source(None, "http://127.0.0.1:9", "x", tmp_path, tmp_path, None, (), 5, 1)
     with pytest.raises(CapacityError, match=r"has no questions\.jsonl"):
         command.measurements(source, [], tmp_path, lambda _: None)
 
