@@ -5,6 +5,7 @@ is imported when the command runs because only the `capacity` extra brings what 
 """
 
 import asyncio
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -94,7 +95,7 @@ def main(
             if prices is None
             else "--prices and --no-prices exclude each other."
         )
-    wide = None if sys.stdout.isatty() else WIDE
+    wide = None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDE
     console = Console(soft_wrap=True, highlight=False, width=wide)
     here = [str(Path(sys.executable).with_name("admirer"))]
     try:

@@ -127,10 +127,8 @@ def _picture(
     _band(will, _curve(model, plan.setting, [share * target.rate for share in _SHARES]))
     will.axhline(target.p95_s * 1000, color="red", linestyle=":", label="target p95")
     will.axvline(target.rate, color="grey", linestyle=":", label="target rate")
-    if replays:
-        rates = [each.predicted.rate for each in replays for _ in range(2)]
-        seen = [took_s * 1000 for each in replays for took_s in (each.p50_s, each.p95_s)]
-        will.plot(rates, seen, "k.", label="replayed")
+    for each in replays:
+        will.plot([each.predicted.rate] * 2, [each.p50_s * 1000, each.p95_s * 1000], "k.")
     will.set(title="Planned: p50 and p95", xlabel="a second", ylabel="ms", ylim=(0, None))
     will.legend()
     names = [name for name in plan.predicted.utilisation if plan.predicted.utilisation[name] > 0]
