@@ -6,7 +6,6 @@ of them. The second tells a wrong model from cores that differ from minute to mi
 """
 
 from collections.abc import Iterator, Sequence
-from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +31,8 @@ class Compared(Seen):
     slowness: float
     """What equal work took, in multiples of what it took in the profile."""
     answers: int
+    parts_p95_s: tuple[float, ...]
+    """Of each part alone."""
     sampling: float
     """Standard error of the seen p95, as a share (bootstrap)."""
     foreign_cores: float
@@ -63,15 +64,18 @@ class Compared(Seen):
         }
 
 
-def compared(name: str, model: Model, setting: Setting, part: Part) -> Compared:
-    """Return a rate that was sent beside what the model says of it."""
-    assert part.rate is not None  # noqa: S101 - open parts have one
-    moments = traffic.arrivals(part.rate, part.lasted_s, part.seed)
-    predicted = predict(model, setting, moments, part.rate)
-    slower = slowness(model, part)
-    then = slowed(model, slower).model_copy(update={"foreign_cores": part.foreign_cores})
+def compared(name: str, model: Model, setting: Setting, parts: Sequence[Part]) -> Compared:
+    """Return a rate that was sent, in one part or several, beside what the model says of it."""
+    rate = parts[0].rate
+    assert rate is not None  # noqa: S101 - open parts have one
+    moments = _moments(parts)
+    predicted = predict(model, setting, moments, rate)
+    slower = slowness(model, *parts)
+    seconds = sum(part.seconds for part in parts)
+    foreign_cores = sum(part.foreign_cores * part.seconds for part in parts) / seconds
+    then = slowed(model, slower).model_copy(update={"foreign_cores": foreign_cores})
     at_speed = [simulate(then, setting, moments, seed=seed).quantile_s(0.95) for seed in range(5)]
-    took_s = np.array(part.took_s)
+    took_s = np.array([took_s for part in parts for took_s in part.took_s])
     again = np.random.default_rng(0).choice(took_s, (RESAMPLES, len(took_s)))
     p95_s = float(np.quantile(took_s, 0.95))
     return Compared(
@@ -80,11 +84,23 @@ def compared(name: str, model: Model, setting: Setting, part: Part) -> Compared:
         at_speed_p95_s=float(np.median(at_speed)),
         slowness=slower,
         answers=len(took_s),
-        answers_per_s=len(took_s) / part.seconds,
+        answers_per_s=len(took_s) / seconds,
         p95_s=p95_s,
+        parts_p95_s=tuple(float(np.quantile(part.took_s, 0.95)) for part in parts),
         sampling=float(np.std(np.quantile(again, 0.95, axis=1))) / p95_s,
-        foreign_cores=part.foreign_cores,
+        foreign_cores=foreign_cores,
     )
+
+
+def _moments(parts: Sequence[Part]) -> list[float]:
+    """Return when was asked, as if the parts had followed one another."""
+    moments: list[float] = []
+    begins = 0.0
+    for part in parts:
+        asked = traffic.arrivals(part.rate or 0.0, part.lasted_s, part.seed)
+        moments += [begins + moment for moment in asked]
+        begins += part.lasted_s
+    return moments
 
 
 def table(rows: Sequence[Compared]) -> Iterator[str]:
@@ -127,20 +143,9 @@ def summary(rows: Sequence[Compared]) -> Iterator[str]:
     yield f"sampling error of a seen p95: median {np.median([r.sampling for r in rows]):.0%}"
     planned = [row for row in rows if row.target_s is not None]
     yield f"plans within their target: {sum(row.kept for row in planned)} of {len(planned)}"
-    twice = [row for row in rows if row.setting in {"as-measured", "again"}]
-    pairs = [
-        list(group)
-        for _, group in groupby(
-            sorted(twice, key=lambda row: row.predicted.rate), key=lambda row: row.predicted.rate
-        )
-    ]
-    noise = [max(a.p95_s, b.p95_s) / min(a.p95_s, b.p95_s) - 1 for a, b in filter(_pair, pairs)]
-    if noise:
-        yield f"seen p95s of the same arrivals differ by {', '.join(f'{n:.0%}' for n in noise)}"
-
-
-def _pair(rows: Sequence[Compared]) -> bool:
-    return len(rows) == 2
+    apart = [max(row.parts_p95_s) / min(row.parts_p95_s) - 1 for row in rows]
+    if any(apart):
+        yield f"seen p95s of one rate, round by round: {np.median(apart):.0%} apart (median)"
 
 
 def _errors(name: str, errors: Sequence[float]) -> str:

@@ -53,10 +53,13 @@ class Steps:
     step_s: float = 15
     rounds: int = 1
     """Of all of it: where cores are fast and slow by the minute, one round sees one such minute."""
+    first_round: int = 0
+    """Where rounds are measured one by one, so that each has arrivals of its own."""
 
     async def run(self, test: "LoadTest") -> list[Part]:
         """Return what was seen of each stage alone, the whole one at a time, full, and in steps."""
-        return [part for number in range(self.rounds) for part in await self._round(test, number)]
+        numbers = range(self.first_round, self.first_round + self.rounds)
+        return [part for number in numbers for part in await self._round(test, number)]
 
     async def _round(self, test: "LoadTest", number: int) -> list[Part]:
         parts = [await test.closed("answers", 1, 2 * self.alone_s)]

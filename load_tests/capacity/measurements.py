@@ -135,6 +135,11 @@ def answered_per_s(parts: Sequence[Part]) -> float:
     return sum(len(part.took_s) for part in parts) / sum(part.seconds for part in parts)
 
 
+def joined(each: Sequence[Measurements]) -> Measurements:
+    """Return load tests of one app, made at different times, as one."""
+    return each[0].model_copy(update={"parts": tuple(part for one in each for part in one.parts)})
+
+
 def write(measurements: Measurements, file: Path) -> None:
     """Write a load test down."""
     file.parent.mkdir(parents=True, exist_ok=True)

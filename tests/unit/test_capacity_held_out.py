@@ -39,7 +39,7 @@ def sent_to(app: Model, slow: float = 1.0) -> Part:
 
 
 def compare(model: Model, slow: float = 1.0) -> Compared:
-    return compared("it", model, as_measured(measurements()), sent_to(slowed(model, slow), slow))
+    return compared("it", model, as_measured(measurements()), [sent_to(slowed(model, slow), slow)])
 
 
 @pytest.fixture(scope="module")
@@ -64,19 +64,30 @@ def test_slow_cores_are_told_from_a_wrong_model(model: Model) -> None:
 def test_the_sampling_error_shrinks_with_more_answers(model: Model, row: Compared) -> None:
     sent = sent_to(model)
     few = sent.model_copy(update={"took_s": sent.took_s[::10]})
-    assert compared("few", model, as_measured(measurements()), few).sampling > row.sampling
+    assert compared("few", model, as_measured(measurements()), [few]).sampling > row.sampling
 
 
-def test_the_summary_counts_kept_plans_and_the_noise_of_a_second_look(row: Compared) -> None:
+def test_parts_of_one_rate_are_one_row_with_what_each_saw(model: Model) -> None:
+    slow = sent_to(slowed(model, 1.3), 1.3).model_copy(update={"seed": SEED})
+    parts = [sent_to(model), slow]
+    row = compared("it", model, as_measured(measurements()), parts)
+    assert row.answers == sum(len(part.took_s) for part in parts)
+    assert row.slowness == pytest.approx(1.15, abs=0.04)
+    first, second = row.parts_p95_s
+    assert first < row.p95_s < second
+    assert abs(row.throughput_error) < 0.03
+
+
+def test_the_summary_counts_kept_plans_and_the_noise_between_rounds(row: Compared) -> None:
     kept = row.model_copy(update={"setting": "plan-00", "target_s": row.p95_s})
     missed = row.model_copy(update={"setting": "plan-01", "target_s": row.p95_s - 0.001})
-    first = row.model_copy(update={"setting": "as-measured"})
-    second = row.model_copy(update={"setting": "again", "p95_s": 1.5 * row.p95_s})
-    lines = "\n".join(summary([kept, missed, first, second]))
-    assert "4 held-out rates of 4 settings" in lines
+    twice = row.model_copy(update={"p95_s": 1.5 * row.p95_s, "parts_p95_s": (0.2, 0.3)})
+    lines = "\n".join(summary([kept, missed, twice]))
+    assert "3 held-out rates of 3 settings" in lines
     assert "plans within their target: 1 of 2" in lines
-    assert "differ by 50%" in lines
-    worst = np.max(np.abs([kept.p95_error, second.p95_error]))
+    assert "apart" in lines
+    assert "50% apart" in "\n".join(summary([twice]))
+    worst = np.max(np.abs([kept.p95_error, twice.p95_error]))
     assert f"worst {worst:.1%}" in lines
 
 
