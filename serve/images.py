@@ -125,14 +125,19 @@ def _too_many_pixels(limits: Limits, field: str) -> ImageTooLarge:
 def _read(image: ImageFile.ImageFile, data: bytes, limits: Limits) -> ReceivedPhoto:
     width, height = image.size
     edge = limits.max_edge
-    is_plain = image.format == "JPEG" and image.mode == "RGB" and len(data) <= MAX_SENT_BYTES
     if isinstance(image, JpegImageFile):
-        # libjpeg then decodes at a half, a quarter or an eighth, whichever is still enough.
-        image.draft(None, _shrunk(width, height, edge))
+        as_it_came = (
+            image.format == "JPEG" and image.mode == "RGB" and len(data) <= MAX_SENT_BYTES
+            and max(width, height) <= edge and _orientation(image) == 1
+        )  # fmt: skip
+        # libjpeg then decodes at a half, a quarter or an eighth, whichever is still enough: the
+        # least of a photo that is passed on, to see that it is whole, and how bright.
+        image.draft(None, (1, 1) if as_it_came else _shrunk(width, height, edge))
+        image.load()
+        if as_it_came:
+            return ReceivedPhoto(Photo(data), width, height, width, height, _intensity(image))
     image.load()
     orientation = _orientation(image)
-    if is_plain and orientation == 1 and max(width, height) <= edge:
-        return ReceivedPhoto(Photo(data), width, height, width, height, _intensity(image))
     upright = _rgb(image)
     if orientation in _TO_UPRIGHT:
         upright = upright.transpose(_TO_UPRIGHT[orientation])
