@@ -56,6 +56,7 @@ class Captioner:
             self._health.watch(self._caption),
             max_size=settings.batch.max_size,
             max_waiting=settings.batch.max_waiting,
+            niceness=settings.batch.niceness,
             observe=reporting_to(meters, settings.batch.max_size),
         )
         self._recent: RecentPhotos[str] = RecentPhotos(settings.cache_photos, meters)

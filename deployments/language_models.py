@@ -64,6 +64,7 @@ class LocalModel:
             self._health.watch(self._complete),
             max_size=settings.batch.max_size,
             max_waiting=settings.batch.max_waiting,
+            niceness=settings.batch.niceness,
             observe=reporting_to(meters, settings.batch.max_size),
         )
         self._complete([[Message("user", "Warm up.")]])

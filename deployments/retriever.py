@@ -69,6 +69,7 @@ class Retriever:
             self._health.watch(self._embed),
             max_size=settings.batch.max_size,
             max_waiting=settings.batch.max_waiting,
+            niceness=settings.batch.niceness,
             observe=reporting_to(meters, settings.batch.max_size),
         )
         meters.record(BANK_EXAMPLES, len(self._bank))

@@ -82,6 +82,12 @@ class BatchSettings(Settings):
     max_waiting: int = Field(
         default=64, ge=1, description="Items that may wait in a replica; more are refused."
     )
+    niceness: int = Field(
+        default=0,
+        ge=0,
+        le=19,
+        description="Added to the nice value of the model's thread: it yields cores, batches grow.",
+    )
 
 
 class CaptionerSettings(Settings):

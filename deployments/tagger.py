@@ -57,6 +57,7 @@ class Tagger:
             self._health.watch(self._tag),
             max_size=settings.batch.max_size,
             max_waiting=settings.batch.max_waiting,
+            niceness=settings.batch.niceness,
             observe=reporting_to(meters, settings.batch.max_size),
         )
         self._recent: RecentPhotos[tuple[Tag, ...]] = RecentPhotos(settings.cache_photos, meters)

@@ -1,6 +1,8 @@
 import asyncio
+import os
 import random
 import statistics
+import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -9,7 +11,7 @@ from dataclasses import dataclass, field
 import pytest
 from unit.virtual_time import run as run_in_virtual_time
 
-from deployments.batching import Batcher, BatchRun
+from deployments.batching import LEAST_URGENT, Batcher, BatchRun
 from deployments.errors import BadImage, DeadlineExceeded, ModelNotReady, Overloaded
 
 
@@ -37,6 +39,21 @@ async def test_items_that_come_together_run_together() -> None:
     batcher = Batcher(gate, max_size=8, max_waiting=8)
     assert await asyncio.gather(*(batcher.submit(n, 5) for n in range(5))) == [0, 2, 4, 6, 8]
     assert gate.batches == [[0, 1, 2, 3, 4]]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only there a thread has a nice value")
+async def test_only_the_models_thread_yields_the_cores() -> None:
+    def niceness(items: Sequence[int]) -> list[int]:
+        return [os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) for _ in items]
+
+    here = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    plain = Batcher(niceness, max_size=1, max_waiting=1)
+    some = Batcher(niceness, max_size=1, max_waiting=1, niceness=2)
+    most = Batcher(niceness, max_size=1, max_waiting=1, niceness=LEAST_URGENT)
+    assert await some.submit(0, 5) == min(here + 2, LEAST_URGENT)
+    assert await most.submit(0, 5) == LEAST_URGENT
+    assert await plain.submit(0, 5) == here
+    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == here
 
 
 async def test_a_free_model_takes_all_that_waits_up_to_the_limit() -> None:
