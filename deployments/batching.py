@@ -25,6 +25,7 @@ from deployments.metrics import (
     QUEUE_SECONDS,
     Meters,
 )
+from deployments.settings import BatchSettings
 from deployments.tracing import Span, current
 
 Item = TypeVar("Item")
@@ -47,20 +48,6 @@ class BatchRun:
 
 def _ignore(run: BatchRun) -> None:
     """Observe nothing."""
-
-
-def reporting_to(meters: Meters, max_size: int) -> Callable[[BatchRun], None]:
-    """Return what reports every run as metrics, after the most items that one may have."""
-    meters.record(BATCH_MAX_ITEMS, max_size)
-
-    def report(run: BatchRun) -> None:
-        for waited_s in run.waited_s:
-            meters.record(QUEUE_SECONDS, waited_s)
-        meters.record(MODEL_SECONDS, run.ran_s)
-        meters.record(BATCH_ITEMS, len(run.waited_s))
-        meters.record(MODEL_ERRORS, run.failed)
-
-    return report
 
 
 @dataclass(eq=False, slots=True)
@@ -240,3 +227,27 @@ def _trace(batch: Sequence[_Waiting[Item, Value]], began_s: float, ran_s: float)
     for waiting in {id(each.span): each for each in reversed(batch)}.values():
         waiting.span.add("queue", waiting.came_s, began_s)
         waiting.span.add("model", began_s, began_s + ran_s, {"admirer.batch.items": len(batch)})
+
+
+def metered_batcher(
+    run: Callable[[Sequence[Item]], Sequence[Value | AdmirerError]],
+    settings: BatchSettings,
+    meters: Meters,
+) -> Batcher[Item, Value]:
+    """Return a stage's batcher, which reports its limit and every run as metrics."""
+    meters.record(BATCH_MAX_ITEMS, settings.max_size)
+
+    def report(run: BatchRun) -> None:
+        for waited_s in run.waited_s:
+            meters.record(QUEUE_SECONDS, waited_s)
+        meters.record(MODEL_SECONDS, run.ran_s)
+        meters.record(BATCH_ITEMS, len(run.waited_s))
+        meters.record(MODEL_ERRORS, run.failed)
+
+    return Batcher(
+        run,
+        max_size=settings.max_size,
+        max_waiting=settings.max_waiting,
+        niceness=settings.niceness,
+        observe=report,
+    )

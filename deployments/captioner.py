@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from deployments.batching import Batcher, reporting_to
+from deployments.batching import Batcher, metered_batcher
 from deployments.health import ModelHealth
 from deployments.messages import Call, Photo
 from deployments.metrics import NO_METERS, Meters
@@ -52,12 +52,8 @@ class Captioner:
         self._tracer = tracer
         self._model = load(bundle, settings)
         self._health = ModelHealth()
-        self._batcher: Batcher[Rgb, str] = Batcher(
-            self._health.watch(self._caption),
-            max_size=settings.batch.max_size,
-            max_waiting=settings.batch.max_waiting,
-            niceness=settings.batch.niceness,
-            observe=reporting_to(meters, settings.batch.max_size),
+        self._batcher: Batcher[Rgb, str] = metered_batcher(
+            self._health.watch(self._caption), settings.batch, meters
         )
         self._recent: RecentPhotos[str] = RecentPhotos(settings.cache_photos, meters)
         self._model.caption([np.zeros((48, 64, 3), np.uint8)])

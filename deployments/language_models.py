@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Protocol
 
-from deployments.batching import Batcher, reporting_to
+from deployments.batching import Batcher, metered_batcher
 from deployments.errors import DeadlineExceeded, Overloaded
 from deployments.health import ModelHealth
 from deployments.messages import Message
@@ -60,12 +60,8 @@ class LocalModel:
         self._model, self._name = model, name
         self._max_new_tokens = settings.max_new_tokens
         self._health = ModelHealth()
-        self._batcher: Batcher[Sequence[Message], Completion] = Batcher(
-            self._health.watch(self._complete),
-            max_size=settings.batch.max_size,
-            max_waiting=settings.batch.max_waiting,
-            niceness=settings.batch.niceness,
-            observe=reporting_to(meters, settings.batch.max_size),
+        self._batcher: Batcher[Sequence[Message], Completion] = metered_batcher(
+            self._health.watch(self._complete), settings.batch, meters
         )
         self._complete([[Message("user", "Warm up.")]])
 

@@ -14,7 +14,7 @@ import numpy as np
 from bank.fingerprints import fingerprint
 from bank.index import ExampleBank, Vector
 from bank.release import load_bank
-from deployments.batching import Batcher, reporting_to
+from deployments.batching import Batcher, metered_batcher
 from deployments.errors import BadQuestion
 from deployments.health import ModelHealth
 from deployments.messages import Call, Embeddings, Example, Photo
@@ -65,12 +65,8 @@ class Retriever:
         loaded = load(bundle, settings)
         self._model, self._bank = loaded.model, loaded.bank
         self._health = ModelHealth()
-        self._batcher: Batcher[Rgb | str, Vector] = Batcher(
-            self._health.watch(self._embed),
-            max_size=settings.batch.max_size,
-            max_waiting=settings.batch.max_waiting,
-            niceness=settings.batch.niceness,
-            observe=reporting_to(meters, settings.batch.max_size),
+        self._batcher: Batcher[Rgb | str, Vector] = metered_batcher(
+            self._health.watch(self._embed), settings.batch, meters
         )
         meters.record(BANK_EXAMPLES, len(self._bank))
         self._embed([np.zeros((48, 64, 3), np.uint8), "warm up"])

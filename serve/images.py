@@ -125,18 +125,14 @@ def _too_many_pixels(limits: Limits, field: str) -> ImageTooLarge:
 def _read(image: ImageFile.ImageFile, data: bytes, limits: Limits) -> ReceivedPhoto:
     width, height = image.size
     edge = limits.max_edge
+    as_it_came = _as_it_came(image, data, edge)
     if isinstance(image, JpegImageFile):
-        as_it_came = (
-            image.format == "JPEG" and image.mode == "RGB" and len(data) <= MAX_SENT_BYTES
-            and max(width, height) <= edge and _orientation(image) == 1
-        )  # fmt: skip
         # libjpeg then decodes at a half, a quarter or an eighth, whichever is still enough: the
         # least of a photo that is passed on, to see that it is whole, and how bright.
         image.draft(None, (1, 1) if as_it_came else _shrunk(width, height, edge))
-        image.load()
-        if as_it_came:
-            return ReceivedPhoto(Photo(data), width, height, width, height, _intensity(image))
     image.load()
+    if as_it_came:
+        return ReceivedPhoto(Photo(data), width, height, width, height, _intensity(image))
     orientation = _orientation(image)
     upright = _rgb(image)
     if orientation in _TO_UPRIGHT:
@@ -147,6 +143,14 @@ def _read(image: ImageFile.ImageFile, data: bytes, limits: Limits) -> ReceivedPh
         size = _shrunk(width, height, edge)
         upright = upright.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
     return ReceivedPhoto(_jpeg(upright), width, height, *upright.size, _intensity(upright))
+
+
+def _as_it_came(image: ImageFile.ImageFile, data: bytes, edge: int) -> bool:
+    """Return whether the stages can have the very bytes, as a JPEG's header tells."""
+    return (
+        image.format == "JPEG" and image.mode == "RGB" and len(data) <= MAX_SENT_BYTES
+        and max(image.size) <= edge and _orientation(image) == 1
+    )  # fmt: skip
 
 
 def _intensity(image: Image.Image) -> float:

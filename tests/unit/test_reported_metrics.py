@@ -8,7 +8,7 @@ from unit.api_app import PHOTO, QUESTION
 from unit.fake_meters import FakeMeters
 from unit.fake_stages import FakeStages, failing
 
-from deployments.batching import Batcher, reporting_to
+from deployments.batching import metered_batcher
 from deployments.errors import AnswererFailed, BadImage, StageFailed
 from deployments.messages import Photo
 from deployments.metrics import (
@@ -31,6 +31,7 @@ from deployments.metrics import (
     REQUESTS,
 )
 from deployments.recent import RecentPhotos
+from deployments.settings import BatchSettings
 from models.bundle import Bundle
 from serve.api import create_api
 from serve.settings import AppSettings
@@ -115,7 +116,7 @@ async def test_every_run_of_a_model_is_reported(meters: FakeMeters) -> None:
     def run(items: object) -> list[int | BadImage]:
         return [item if item else BadImage("No.") for item in items]  # type: ignore[attr-defined]
 
-    batcher = Batcher(run, max_size=8, max_waiting=8, observe=reporting_to(meters, 8))
+    batcher = metered_batcher(run, BatchSettings(max_size=8, max_waiting=8), meters)
     await asyncio.gather(*(batcher.submit(n, 5) for n in (0, 1, 2)), return_exceptions=True)
     runs = [int(items) for items, _ in meters.of(BATCH_ITEMS)]
     assert sum(runs) == len(meters.of(QUEUE_SECONDS)) == 3
