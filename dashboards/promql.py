@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 from deployments.metrics import (
     BATCH_ITEMS,
     BATCH_MAX_ITEMS,
+    BATCH_NICENESS,
     CACHE_LOOKUPS,
     METRICS,
     MODEL_ERRORS,
@@ -27,6 +28,7 @@ SCRAPE_LABELS = ("namespace", "pod", "instance", "job", "ray_io_cluster", "ray_i
 _OF_EACH_STAGE = (
     BATCH_ITEMS,
     BATCH_MAX_ITEMS,
+    BATCH_NICENESS,
     CACHE_LOOKUPS,
     MODEL_ERRORS,
     MODEL_SECONDS,

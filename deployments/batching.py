@@ -20,6 +20,7 @@ from deployments.errors import AdmirerError, DeadlineExceeded, ModelNotReady, Ov
 from deployments.metrics import (
     BATCH_ITEMS,
     BATCH_MAX_ITEMS,
+    BATCH_NICENESS,
     MODEL_ERRORS,
     MODEL_SECONDS,
     QUEUE_SECONDS,
@@ -236,6 +237,7 @@ def metered_batcher(
 ) -> Batcher[Item, Value]:
     """Return a stage's batcher, which reports its limit and every run as metrics."""
     meters.record(BATCH_MAX_ITEMS, settings.max_size)
+    meters.record(BATCH_NICENESS, settings.niceness)
 
     def report(run: BatchRun) -> None:
         for waited_s in run.waited_s:

@@ -84,6 +84,9 @@ BATCH_ITEMS = Metric(
     "histogram", "admirer_batch_items", "Items in one run of the model.", buckets=_COUNTS
 )
 BATCH_MAX_ITEMS = Metric("gauge", "admirer_batch_max_items", "Most items in one run of the model.")
+BATCH_NICENESS = Metric(
+    "gauge", "admirer_batch_niceness", "How far the model's thread yields cores to others."
+)
 MODEL_ERRORS = Metric(
     "counter", "admirer_model_errors", "Items for which the model gave an error instead of a value."
 )
@@ -182,7 +185,8 @@ BUILD_INFO = Metric("gauge", "admirer_build_info", "1 for the version of the app
 
 METRICS = (
     REQUESTS, REQUEST_SECONDS, STAGE_CALLS, STAGE_SECONDS, STAGE_MAX_REPLICAS, DEGRADED_ANSWERS,
-    QUEUE_SECONDS, MODEL_SECONDS, BATCH_ITEMS, BATCH_MAX_ITEMS, MODEL_ERRORS, CACHE_LOOKUPS,
+    QUEUE_SECONDS, MODEL_SECONDS, BATCH_ITEMS, BATCH_MAX_ITEMS, BATCH_NICENESS,
+    MODEL_ERRORS, CACHE_LOOKUPS,
     PHOTO_BYTES, PHOTO_PIXELS, PHOTO_INTENSITY, QUESTION_CHARACTERS,
     BEST_SIMILARITY, BANK_EXAMPLES,
     LLM_REQUESTS, LLM_SECONDS, LLM_FIRST_TOKEN_SECONDS, LLM_RETRIES,

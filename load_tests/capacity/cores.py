@@ -1,16 +1,20 @@
-"""Cores (or GPUs) that jobs share evenly, for a simulation.
+"""Cores (or GPUs) that jobs share by weight, for a simulation.
 
-All running jobs go at one speed at any moment, so that one clock counts the work that each has
-got: a job ends when that clock has moved on by its work, and adding a job costs a heap's time.
+All running jobs of one weight go at one speed at any moment, so that one clock for each weight
+counts the work that each of them has got: a job ends when that clock has moved on by its work, and
+adding a job costs a heap's time.
 """
 
 import heapq
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from itertools import count, cycle, islice
 
 import simpy
 
 _NOTHING = 1e-9
+_A_LEVEL = 1.25
+"""What a thread gets, in multiples of one whose nice value is higher by one (sched(7) of Linux)."""
 
 
 Pace = Sequence[tuple[float, float]]
@@ -18,8 +22,27 @@ Pace = Sequence[tuple[float, float]]
 STEADY: Pace = ((float("inf"), 1.0),)
 
 
+@dataclass
+class _Equals:
+    """Jobs of one niceness."""
+
+    weight: float
+    jobs: list[tuple[float, int, simpy.Event]] = field(default_factory=list)
+    given_s: float = 0.0
+    """Work that a job which is always there would have got."""
+    speed: float = 0.0
+
+    @property
+    def left_s(self) -> float:
+        """Seconds until the next of them ends, as things are."""
+        return max(0.0, self.jobs[0][0] - self.given_s) / self.speed
+
+
 class Cores:
-    """Processor sharing: n jobs on c cores go at min(1, c / n) each, all at the cores' pace.
+    """Processor sharing: each job has one core at most, and of fewer cores a share by its weight.
+
+    Jobs that do not yield share evenly, n of them on c cores at min(1, c / n). All go at the cores'
+    pace.
 
     Args:
         env: The simulation's clock.
@@ -34,47 +57,57 @@ class Cores:
         self._paces = islice(cycle(pace), first, None)
         self._pace_ends, self._slowness = next(self._paces)
         self._env, self._capacity = env, capacity
-        self._jobs: list[tuple[float, int, simpy.Event]] = []
+        self._equals: dict[int, _Equals] = {}
+        """By niceness, the most urgent first."""
         self._numbers = count()
-        self._given_s = 0.0
-        """Work that a job which is always there would have got."""
         self._seen = 0.0
         self._plan = 0
         self.busy_s = 0.0
         """Core seconds given so far."""
 
-    def work(self, seconds: float) -> simpy.Event:
-        """Return what happens once that work is done."""
+    def work(self, seconds: float, niceness: int = 0) -> simpy.Event:
+        """Return what happens once that work is done; it yields to work of less niceness."""
         done = self._env.event()
         self._advance()
-        heapq.heappush(self._jobs, (self._given_s + seconds, next(self._numbers), done))
-        self._wake_at_the_next()
+        if niceness not in self._equals:
+            self._equals[niceness] = _Equals(_A_LEVEL**-niceness)
+            self._equals = dict(sorted(self._equals.items()))
+        equals = self._equals[niceness]
+        heapq.heappush(equals.jobs, (equals.given_s + seconds, next(self._numbers), done))
+        self._go_on()
         return done
-
-    def _speed(self) -> float:
-        return min(1.0, self._capacity / len(self._jobs)) / self._slowness
 
     def _advance(self) -> None:
         passed, self._seen = self._env.now - self._seen, self._env.now
-        if self._jobs:
-            self._given_s += passed * self._speed()
-            self.busy_s += passed * min(float(len(self._jobs)), self._capacity)
+        for equals in self._equals.values():
+            equals.given_s += passed * equals.speed
+            self.busy_s += passed * equals.speed * self._slowness * len(equals.jobs)
         while self._pace_ends <= self._env.now + _NOTHING:
             lasts, self._slowness = next(self._paces)
             self._pace_ends += lasts
 
-    def _wake_at_the_next(self) -> None:
+    def _go_on(self) -> None:
+        """Share the cores among those that are there, and wake at the next end or change."""
+        at_work = [each for each in self._equals.values() if each.jobs]
+        left = self._capacity
+        wanted = sum(each.weight * len(each.jobs) for each in at_work)
+        for equals in at_work:
+            share = min(1.0, left * equals.weight / wanted)
+            left -= share * len(equals.jobs)
+            wanted -= equals.weight * len(equals.jobs)
+            equals.speed = share / self._slowness
         self._plan += 1
-        if self._jobs:
-            left = max(0.0, self._jobs[0][0] - self._given_s)
+        if at_work:
             changes = max(0.0, self._pace_ends - self._env.now)
-            timer = self._env.timeout(min(left / self._speed(), changes), self._plan)
+            ends = min(each.left_s for each in at_work)
+            timer = self._env.timeout(min(ends, changes), self._plan)
             timer.callbacks.append(self._wake)
 
     def _wake(self, timer: simpy.Event) -> None:
         if timer.value != self._plan:
             return  # another job has come since
         self._advance()
-        while self._jobs and self._jobs[0][0] <= self._given_s + _NOTHING:
-            heapq.heappop(self._jobs)[2].succeed()
-        self._wake_at_the_next()
+        for equals in self._equals.values():
+            while equals.jobs and equals.jobs[0][0] <= equals.given_s + _NOTHING:
+                heapq.heappop(equals.jobs)[2].succeed()
+        self._go_on()

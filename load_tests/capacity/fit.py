@@ -43,6 +43,8 @@ class StageModel(Record):
     max_items: int
     """Largest batch in calls, and `max_rate` the most calls a second of one replica: as seen."""
     max_rate: float
+    niceness: int = 0
+    """How far its model yields cores to others, as measured; no plan changes that."""
 
     def run_s(self, items: float) -> float:
         """Return what a run of so many items takes on a core or GPU of its own."""
@@ -231,6 +233,7 @@ def _stage(stage: str, measurements: Measurements) -> StageModel:
         spread=_spread(quiet) if device == "gpu" else (1.0,),
         items_per_call=measurements.items_per_call[stage],
         max_items=max(1, round(largest)), max_rate=max_rate,
+        niceness=measurements.niceness.get(stage, 0),
     )  # fmt: skip
 
 

@@ -142,6 +142,11 @@ async def measure(
             for stage in STAGES
             if (most := counts.most(prometheus.MAX_ITEMS, stage)) is not None
         },
+        niceness={
+            stage: level
+            for stage in STAGES
+            if (level := counts.most(prometheus.NICENESS, stage)) is not None
+        },
         parts=tuple(parts),
     )
 

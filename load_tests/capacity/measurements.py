@@ -76,6 +76,9 @@ class Measurements(Record):
     devices: dict[str, Device]
     replicas: dict[str, int] = Field(description="Of each stage and of the ingress.")
     max_items: dict[str, int] = Field(description="Batch limit of each stage that has one.")
+    niceness: dict[str, int] = Field(
+        default={}, description="Of each stage whose model yields cores; 0 of others."
+    )
     items_per_call: dict[str, int] = Field(
         description="That a call puts into a batch: the retriever's photo and question are two."
     )

@@ -82,7 +82,13 @@ def _batch(plan: Plan, name: str) -> dict[str, Any]:
     least = MAX_EMBEDDINGS if name == "retriever" else 1
     items = stage.items_per_call
     waiting = max(least, stage.max_waiting * items)
-    return {"batch": {"max_size": stage.max_items * items, "max_waiting": waiting}}
+    return {
+        "batch": {
+            "max_size": stage.max_items * items,
+            "max_waiting": waiting,
+            "niceness": stage.niceness,
+        }
+    }
 
 
 def _camel(tree: dict[str, Any]) -> dict[str, Any]:

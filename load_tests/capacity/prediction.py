@@ -116,6 +116,7 @@ def as_measured(measurements: Measurements, *, max_in_flight: int = 256) -> Sett
                     1,
                     measurements.max_items.get(stage, 1) // measurements.items_per_call[stage],
                 ),
+                niceness=measurements.niceness.get(stage, 0),
                 items_per_call=measurements.items_per_call[stage],
                 max_ongoing=128,
                 max_queued=256,

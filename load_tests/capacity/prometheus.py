@@ -11,6 +11,7 @@ from load_tests.capacity.problems import CapacityError
 RUNS = "ray_admirer_model_seconds_count"
 ITEMS = "ray_admirer_queue_seconds_count"
 MAX_ITEMS = "ray_admirer_batch_max_items"
+NICENESS = "ray_admirer_batch_niceness"
 
 
 class Counts:
@@ -22,7 +23,7 @@ class Counts:
         ours = "\n".join(line for line in text.splitlines() if "admirer_" in line)
         for family in text_string_to_metric_families(ours):
             for sample in family.samples:
-                if sample.name in {RUNS, ITEMS, MAX_ITEMS}:
+                if sample.name in {RUNS, ITEMS, MAX_ITEMS, NICENESS}:
                     place = (sample.name, sample.labels.get("deployment", ""))
                     self._values.setdefault(place, []).append(sample.value)
 
@@ -31,7 +32,7 @@ class Counts:
         return int(sum(self._values.get((name, stage), [])))
 
     def most(self, name: str, stage: str) -> int | None:
-        """Return the greatest of any replica."""
+        """Return the greatest of any replica; None where it is 0 or there is no such series."""
         return int(max(self._values.get((name, stage), [0]))) or None
 
 

@@ -91,6 +91,7 @@ class _Search:
             name: StageSetting(
                 replicas=max(self._least[name], math.ceil(rate * each.per_answer_s())),
                 max_items=each.max_items,
+                niceness=each.niceness,
                 items_per_call=each.items_per_call,
             )
             for name, each in model.stages.items()

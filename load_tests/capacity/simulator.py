@@ -5,8 +5,9 @@ jobs on the same cores, without which predictions for a small machine are too go
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import simpy
@@ -116,9 +117,11 @@ class _Simulation:
         if model.device == "hosted":
             calls = model.calls_s or (0.0,)
             return HostedStage(self._env, calls, self._setting.rate_limit, self._chance)
-        device = self._gpus if model.device == "gpu" else self._cores
         setting = self._setting.stages[stage]
-        return SimulatedStage(self._env, model, setting, device.work, self._chance)
+        work: Callable[[float], simpy.Event] = self._gpus.work
+        if model.device == "cpu":
+            work = partial(self._cores.work, niceness=setting.niceness)
+        return SimulatedStage(self._env, model, setting, work, self._chance)
 
     def run(self, moments: Sequence[float], autoscaling: dict[str, Autoscaling]) -> Outcome:
         asking = self._env.process(self._ask(moments))

@@ -23,6 +23,7 @@ class StageSetting(Record):
     max_waiting: int = 64
     max_ongoing: int = 32
     max_queued: int = 64
+    niceness: int = 0
     items_per_call: int = 1
     """The app's own limits count items; here every limit counts calls."""
 

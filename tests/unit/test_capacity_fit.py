@@ -8,7 +8,7 @@ from load_tests.capacity import measurements as records
 from load_tests.capacity.fit import affine, fit, slowness
 from load_tests.capacity.prediction import as_measured, calibrated, predict
 from load_tests.capacity.problems import CapacityError
-from load_tests.capacity.prometheus import ITEMS, MAX_ITEMS, RUNS, Counts
+from load_tests.capacity.prometheus import ITEMS, MAX_ITEMS, NICENESS, RUNS, Counts
 from load_tests.capacity.simulator import simulate_callers
 from load_tests.capacity.traffic import arrivals, server_timing
 
@@ -26,6 +26,9 @@ ray_admirer_queue_seconds_count{deployment="tagger",replica="a"} 12
 ray_admirer_queue_seconds_sum{deployment="tagger",replica="a"} 1
 # TYPE ray_admirer_batch_max_items gauge
 ray_admirer_batch_max_items{deployment="tagger",replica="a"} 8
+# TYPE ray_admirer_batch_niceness gauge
+ray_admirer_batch_niceness{deployment="tagger",replica="a"} 10
+ray_admirer_batch_niceness{deployment="captioner",replica="a"} 0
 """
 
 
@@ -178,6 +181,21 @@ def test_counts_are_summed_over_replicas_and_sums_of_histograms_are_never_read()
     assert counts.most(MAX_ITEMS, "tagger") == 8
     assert counts.total(RUNS, "captioner") == 0
     assert counts.most(MAX_ITEMS, "captioner") is None
+    assert counts.most(NICENESS, "tagger") == 10
+    assert counts.most(NICENESS, "captioner") is None
+
+
+def test_a_stage_that_yields_is_planned_and_simulated_as_one() -> None:
+    seen = measurements().model_copy(update={"niceness": {"captioner": 10}})
+    model = fit(seen)
+    assert {name: stage.niceness for name, stage in model.stages.items() if stage.niceness} == {
+        "captioner": 10
+    }
+    assert as_measured(seen).stages["captioner"].niceness == 10
+    moments = arrivals(14.0, 60, seed=1)
+    said = predict(model, as_measured(seen), moments, 14.0)
+    even = predict(model, as_measured(measurements()), moments, 14.0)
+    assert said.utilisation["captioner"] > even.utilisation["captioner"]
 
 
 def test_server_timing_is_read_in_seconds() -> None:

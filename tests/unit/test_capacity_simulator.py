@@ -92,6 +92,54 @@ def test_two_jobs_on_one_core_end_together_and_later_ones_wait_for_neither() -> 
     assert cores.busy_s == pytest.approx(2.5)
 
 
+def ends_of(cores: Cores, *jobs: tuple[float, int]) -> list[float]:
+    """Return when work of so many seconds and niceness ends, all begun at once."""
+    env, ends = cores._env, [0.0] * len(jobs)
+
+    def wait(number: int, done: simpy.Event) -> object:
+        yield done
+        ends[number] = env.now
+
+    for number, job in enumerate(jobs):
+        env.process(wait(number, cores.work(*job)))  # type: ignore[arg-type]
+    env.run()
+    return ends
+
+
+def test_a_yielding_job_gets_a_tenth_of_what_others_get_and_all_that_they_leave() -> None:
+    """Linux gives nice value 0 a weight of 1024 and 10 one of 110 (sched(7))."""
+    both = ends_of(Cores(simpy.Environment(), 1.0), (1.0, 0), (1.0, 10))
+    assert both == pytest.approx([1 + 110 / 1024, 2.0], rel=0.001)
+    with_room = ends_of(Cores(simpy.Environment(), 2.0), (1.0, 0), (1.0, 10))
+    assert with_room == pytest.approx([1.0, 1.0])
+
+
+def test_what_a_job_of_one_core_cannot_take_goes_to_those_that_yield() -> None:
+    """On 1.5 cores one job can use but one; without the limit it would have got 1.35."""
+    cores = Cores(simpy.Environment(), 1.5)
+    assert ends_of(cores, (1.0, 0), (1.0, 10)) == pytest.approx([1.0, 1.5])
+    assert cores.busy_s == pytest.approx(2.0)
+
+
+def test_yielding_jobs_share_evenly_among_themselves_in_any_order_of_arrival() -> None:
+    nice_first = ends_of(Cores(simpy.Environment(), 1.0), (0.2, 10), (0.2, 10), (1.0, 0), (1.0, 0))
+    nice_last = ends_of(Cores(simpy.Environment(), 1.0), (1.0, 0), (1.0, 0), (0.2, 10), (0.2, 10))
+    assert nice_first[:2] == nice_last[2:] == pytest.approx([2.4, 2.4])
+    assert nice_first[2:] == nice_last[:2] == pytest.approx([2 + 220 / 1024] * 2, rel=0.001)
+
+
+def test_a_stage_that_yields_gathers_larger_batches_where_cores_are_shared() -> None:
+    app = model(captioner=stage(0.06, 0.01), tagger=stage(0.05), answerer=stage(0.05))
+
+    def answers_per_s(niceness: int) -> float:
+        yields = WIDE.model_copy(update={"max_items": 8, "niceness": niceness})
+        stages = {**dict.fromkeys(STAGES, WIDE), "captioner": yields}
+        seen = simulate_callers(app, setting(stages=stages, cores=1), 16, 60.0, seed=0)
+        return len(seen.took_s) / seen.seconds
+
+    assert answers_per_s(10) > 1.1 * answers_per_s(0)
+
+
 def test_work_takes_longer_while_the_cores_are_slow() -> None:
     env = simpy.Environment()
     cores, ends = Cores(env, 1.0, pace=((1.0, 1.0), (2.0, 4.0))), []

@@ -15,6 +15,7 @@ from deployments.metrics import (
     ANSWER_CHARACTERS,
     BATCH_ITEMS,
     BATCH_MAX_ITEMS,
+    BATCH_NICENESS,
     BUNDLE_INFO,
     CACHE_LOOKUPS,
     DEGRADED_ANSWERS,
@@ -116,13 +117,15 @@ async def test_every_run_of_a_model_is_reported(meters: FakeMeters) -> None:
     def run(items: object) -> list[int | BadImage]:
         return [item if item else BadImage("No.") for item in items]  # type: ignore[attr-defined]
 
-    batcher = metered_batcher(run, BatchSettings(max_size=8, max_waiting=8), meters)
+    settings = BatchSettings(max_size=8, max_waiting=8, niceness=1)
+    batcher = metered_batcher(run, settings, meters)
     await asyncio.gather(*(batcher.submit(n, 5) for n in (0, 1, 2)), return_exceptions=True)
     runs = [int(items) for items, _ in meters.of(BATCH_ITEMS)]
     assert sum(runs) == len(meters.of(QUEUE_SECONDS)) == 3
     assert len(meters.of(MODEL_SECONDS)) == len(runs)
     assert sum(failed for failed, _ in meters.of(MODEL_ERRORS)) == 1
     assert meters.of(BATCH_MAX_ITEMS) == [(8, {})]
+    assert meters.of(BATCH_NICENESS) == [(1, {})]
 
 
 async def test_a_photo_that_came_before_is_not_made_again(meters: FakeMeters) -> None:
