@@ -72,12 +72,15 @@ def main(
     concurrency: Annotated[list[int] | None, typer.Option(min=1, max=256)] = None,
     answers: Annotated[int, typer.Option(min=1, max=10_000, help="Of a level's turn.")] = 128,
     seconds: Annotated[float, typer.Option(min=1, max=120, help="Of the limit's turn.")] = 5,
-    niceness: Annotated[int, typer.Option(min=0, max=19, help="Of the captioner's model.")] = 0,
+    niceness: Annotated[
+        int | None, typer.Option(min=0, max=19, help="Of the captioner's model; else the config's.")
+    ] = None,
     command: Annotated[str, typer.Option(help="What starts the app.")] = ".venv/bin/admirer",
 ) -> None:
     """Measure the limit and the app in turn, and print medians over the rounds."""
     requests = bundled_requests(bundle)
-    changes = merged(ROOM, {"captioner": {"batch": {"niceness": niceness}}})
+    yields = {} if niceness is None else {"captioner": {"batch": {"niceness": niceness}}}
+    changes = merged(ROOM, yields)
     if production_shaped:
         bundle, changes = make_production_shaped(), merged(changes, PRODUCTION_SHAPED)
     settings = settings_of(demo_config(changes)["applications"][0]["args"], str(bundle))
