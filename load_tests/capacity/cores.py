@@ -57,7 +57,7 @@ class Cores:
         self._paces = islice(cycle(pace), first, None)
         self._pace_ends, self._slowness = next(self._paces)
         self._env, self._capacity = env, capacity
-        self._equals: dict[int, _Equals] = {}
+        self._equals: dict[float, _Equals] = {}
         """By niceness, the most urgent first."""
         self._numbers = count()
         self._seen = 0.0
@@ -65,7 +65,7 @@ class Cores:
         self.busy_s = 0.0
         """Core seconds given so far."""
 
-    def work(self, seconds: float, niceness: int = 0) -> simpy.Event:
+    def work(self, seconds: float, niceness: float = 0.0) -> simpy.Event:
         """Return what happens once that work is done; it yields to work of less niceness."""
         done = self._env.event()
         self._advance()

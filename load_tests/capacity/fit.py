@@ -81,6 +81,9 @@ class Model(Record):
     """How the cores' speed wandered, second by second (see `cores.Pace`)."""
     usable: float = 1.0
     """Share of the cores that work can use where it never lacks: the rest waits for wake-ups."""
+    yielding: float = 1.0
+    """Share of a nice value that tells: Linux weighs the threads of one core by it, and which are
+    on one core is chance."""
     alone_s: float
     ingress_max_rate: float
     drift: float = 0.0

@@ -143,8 +143,8 @@ def summary(rows: Sequence[Compared]) -> Iterator[str]:
     yield f"sampling error of a seen p95: median {np.median([r.sampling for r in rows]):.0%}"
     planned = [row for row in rows if row.target_s is not None]
     yield f"plans within their target: {sum(row.kept for row in planned)} of {len(planned)}"
-    apart = [max(row.parts_p95_s) / min(row.parts_p95_s) - 1 for row in rows]
-    if any(apart):
+    rounds = [row.parts_p95_s for row in rows if len(row.parts_p95_s) > 1]
+    if apart := [max(each) / min(each) - 1 for each in rounds]:
         yield f"seen p95s of one rate, round by round: {np.median(apart):.0%} apart (median)"
 
 

@@ -27,11 +27,12 @@ DRAWS = 7
 ROUNDS = 3
 CALIBRATED_ON = 400
 """Simulated answers of each round."""
+HALVINGS = 6
 LEAST_USABLE = 0.7
 """Where cores seem to lose more, it is not the cores."""
 RUN_TO_RUN = 0.15
 """Standard deviation, as a share, of what equal work costs against the load test's: at least. On
-virtual cores, five campaigns of 124 rates saw 0.84 to 1.42 times as much within an hour or two."""
+virtual cores, six campaigns of 144 rates saw 0.84 to 1.42 times as much within an hour or two."""
 
 
 class Band(Record):
@@ -133,8 +134,9 @@ def as_measured(measurements: Measurements, *, max_in_flight: int = 256) -> Sett
 def calibrated(model: Model, measurements: Measurements) -> Model:
     """Return the model with what its work does not explain, told from callers who wait.
 
-    Answers alone tell the pauses of an answer; as many callers as keep the app full tell the
-    share of the cores that work can use. Both are taken at the speed that the cores had then.
+    Answers alone tell the pauses of an answer. As many callers as keep the app full tell, by their
+    batches, how far nice values tell and, by their rate, the share of the cores that work can use.
+    All are taken at the speed that the cores had then.
     """
     setting = as_measured(measurements)
     at_speed = slowed(model, slowness(model, *measurements.alone()))
@@ -144,8 +146,26 @@ def calibrated(model: Model, measurements: Measurements) -> Model:
     model = model.model_copy(update={"pause_s": pause_s})
     full = measurements.full()
     if full and "gpu" not in measurements.devices.values():
+        model = model.model_copy(update={"yielding": _yielding(model, setting, full)})
         model = model.model_copy(update={"usable": _usable(model, setting, full)})
     return model
+
+
+def _yielding(model: Model, setting: Setting, full: Sequence[Part]) -> float:
+    """Return the share of nice values with which stages that yield have the batches they had."""
+    yielding = [name for name, stage in setting.stages.items() if stage.niceness]
+    work = [part.stages[name] for part in full for name in yielding]
+    runs, least, most = sum(each.runs for each in work), 0.0, 1.0
+    if not runs:
+        return most
+    seen, seconds = sum(each.items for each in work) / runs, CALIBRATED_ON / answered_per_s(full)
+    for _ in range(HALVINGS):
+        share = (least + most) / 2
+        app = slowed(model.model_copy(update={"yielding": share}), slowness(model, *full))
+        said = simulate_callers(app, setting, full[0].callers or 1, seconds, seed=0).batches
+        larger = len(yielding) / sum(1 / said[name] for name in yielding) > seen
+        least, most = (least, share) if larger else (share, most)
+    return (least + most) / 2
 
 
 def _usable(model: Model, setting: Setting, full: Sequence[Part]) -> float:

@@ -65,6 +65,8 @@ class Outcome:
     """Calls that the busiest replica of each stage has, at the 95th percentile."""
     most_in_flight: int
     replicas: dict[str, int]
+    batches: dict[str, float]
+    """Mean calls in a run of each stage that had one."""
 
     @property
     def served_share(self) -> float:
@@ -120,7 +122,8 @@ class _Simulation:
         setting = self._setting.stages[stage]
         work: Callable[[float], simpy.Event] = self._gpus.work
         if model.device == "cpu":
-            work = partial(self._cores.work, niceness=setting.niceness)
+            niceness = setting.niceness * self._model.yielding
+            work = partial(self._cores.work, niceness=niceness)
         return SimulatedStage(self._env, model, setting, work, self._chance)
 
     def run(self, moments: Sequence[float], autoscaling: dict[str, Autoscaling]) -> Outcome:
@@ -159,6 +162,11 @@ class _Simulation:
             {
                 name: len(each.replicas) if isinstance(each, SimulatedStage) else 1
                 for name, each in self._stages.items()
+            },
+            {
+                name: len(self._took_s) / runs
+                for name, each in self._stages.items()
+                if isinstance(each, SimulatedStage) and (runs := each.runs)
             },
         )
 

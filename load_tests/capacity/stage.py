@@ -99,6 +99,11 @@ class SimulatedStage:
         """Return the share of the time that a replica was at work."""
         return sum(each.busy_s for each in self.replicas) / seconds / len(self.replicas)
 
+    @property
+    def runs(self) -> int:
+        """Runs of the model, in all replicas."""
+        return sum(each.runs for each in self.replicas)
+
     def _route(self) -> _Replica:
         two = self._chance.sample(self.replicas, min(2, len(self.replicas)))
         return min(two, key=lambda replica: replica.ongoing)

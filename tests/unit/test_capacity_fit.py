@@ -2,7 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from unit.capacity_app import ALONE_S, PER_ITEM_S, PER_RUN_S, measurements
+from unit.capacity_app import ALONE_S, PER_ITEM_S, PER_RUN_S, measurements, work
 
 from load_tests.capacity import measurements as records
 from load_tests.capacity.fit import affine, fit, slowness
@@ -193,11 +193,34 @@ def test_a_stage_that_yields_is_planned_and_simulated_as_one() -> None:
     }
     assert as_measured(seen).stages["captioner"].niceness == 10
     moments = arrivals(14.0, 60, seed=1)
-    said = predict(model, as_measured(seen), moments, 14.0)
-    even = predict(model, as_measured(measurements()), moments, 14.0)
+    said = predict(model, as_measured(seen), moments, 14.0, draws=1)
+    even = predict(model, as_measured(measurements()), moments, 14.0, draws=1)
     assert said.utilisation["captioner"] > even.utilisation["captioner"]
 
 
 def test_server_timing_is_read_in_seconds() -> None:
     found = server_timing('caption;dur=12.5, tag;desc="x";dur=3, odd')
     assert found == {"caption": 0.0125, "tag": 0.003}
+
+
+@pytest.mark.parametrize("truth", [0.05, 0.12])
+def test_how_far_nice_values_tell_is_learned_from_the_batches_of_callers_who_wait(
+    truth: float,
+) -> None:
+    seen = measurements().model_copy(update={"niceness": {"captioner": 10}, "cores": 1})
+    app = fit(seen).model_copy(update={"yielding": truth})
+    batch = simulate_callers(app, as_measured(seen), 16, 20.0, seed=1).batches["captioner"]
+    parts = [
+        part.model_copy(
+            update={"stages": {**part.stages, "captioner": work("captioner", 400, batch)}}
+        )
+        if part in seen.full()
+        else part
+        for part in seen.parts
+    ]
+    seen = seen.model_copy(update={"parts": tuple(parts)})
+    assert calibrated(fit(seen), seen).yielding == pytest.approx(truth, abs=0.04)
+
+
+def test_where_nothing_yields_nice_values_are_taken_at_their_word() -> None:
+    assert calibrated(fit(measurements()), measurements()).yielding == 1.0
