@@ -137,16 +137,8 @@ async def measure(
         devices={stage: _device(stage, counts, on_gpu) for stage in STAGES},
         replicas={stage: max(1, replicas[stage]) for stage in (INGRESS, *STAGES)},
         items_per_call=test.items_per_call,
-        max_items={
-            stage: most
-            for stage in STAGES
-            if (most := counts.most(prometheus.MAX_ITEMS, stage)) is not None
-        },
-        niceness={
-            stage: level
-            for stage in STAGES
-            if (level := counts.most(prometheus.NICENESS, stage)) is not None
-        },
+        max_items=counts.most(prometheus.MAX_ITEMS),
+        niceness=counts.most(prometheus.NICENESS),
         parts=tuple(parts),
     )
 

@@ -158,24 +158,29 @@ def _yielding(model: Model, setting: Setting, full: Sequence[Part]) -> float:
     runs, least, most = sum(each.runs for each in work), 0.0, 1.0
     if not runs:
         return most
-    seen, seconds = sum(each.items for each in work) / runs, CALIBRATED_ON / answered_per_s(full)
+    seen = sum(each.items for each in work) / runs
     for _ in range(HALVINGS):
         share = (least + most) / 2
-        app = slowed(model.model_copy(update={"yielding": share}), slowness(model, *full))
-        said = simulate_callers(app, setting, full[0].callers or 1, seconds, seed=0).batches
+        said = _while_full(model, setting, full, yielding=share).batches
         larger = len(yielding) / sum(1 / said[name] for name in yielding) > seen
         least, most = (least, share) if larger else (share, most)
     return (least + most) / 2
 
 
 def _usable(model: Model, setting: Setting, full: Sequence[Part]) -> float:
-    usable, seen, callers = 1.0, answered_per_s(full), full[0].callers or 1
+    usable, seen = 1.0, answered_per_s(full)
     for _ in range(ROUNDS):
-        app = slowed(model.model_copy(update={"usable": usable}), slowness(model, *full))
-        said = simulate_callers(app, setting, callers, CALIBRATED_ON / seen, seed=0)
+        said = _while_full(model, setting, full, usable=usable)
         usable *= seen * said.seconds / len(said.took_s)
         usable = min(1.0, max(LEAST_USABLE, usable))
     return usable
+
+
+def _while_full(model: Model, setting: Setting, full: Sequence[Part], **changes: float) -> Outcome:
+    """Return what the callers who kept the app full would see of a changed model."""
+    app = slowed(model.model_copy(update=changes), slowness(model, *full))
+    seconds = CALIBRATED_ON / answered_per_s(full)
+    return simulate_callers(app, setting, full[0].callers or 1, seconds, seed=0)
 
 
 def predict(

@@ -31,9 +31,12 @@ class Counts:
         """Return the sum over replicas; 0 where there is no such series."""
         return int(sum(self._values.get((name, stage), [])))
 
-    def most(self, name: str, stage: str) -> int | None:
-        """Return the greatest of any replica; None where it is 0 or there is no such series."""
-        return int(max(self._values.get((name, stage), [0]))) or None
+    def most(self, name: str) -> dict[str, int]:
+        """Return the greatest of any replica by stage, where it is not 0."""
+        found = (
+            (stage, int(max(each))) for (of, stage), each in self._values.items() if of == name
+        )
+        return {stage: most for stage, most in found if most}
 
 
 async def read(metrics_url: str) -> Counts:
