@@ -105,6 +105,28 @@ def test_a_jpeg_is_decoded_to_rgb_whatever_its_own_mode() -> None:
         assert decoded.dtype == np.uint8
 
 
+@pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:2", "4:2:0"])
+@pytest.mark.parametrize("size", [(64, 48), (33, 17), (1, 1)])
+def test_a_jpeg_has_the_pixels_that_pillow_sees(size: tuple[int, int], subsampling: str) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (*size, 3), dtype=np.uint8)
+    for progressive in (False, True):
+        buffer = BytesIO()
+        options = {"subsampling": subsampling, "progressive": progressive}
+        Image.fromarray(noise).save(buffer, "JPEG", **options)
+        decoded = decode_jpeg(buffer.getvalue())
+        np.testing.assert_array_equal(decoded, np.array(Image.open(buffer)))
+        assert decoded.flags.writeable
+
+
+def test_stray_bytes_before_a_marker_are_no_damage() -> None:
+    buffer = BytesIO()
+    Image.new("RGB", (16, 16), "teal").save(buffer, "JPEG")
+    plain = buffer.getvalue()
+    frame = plain.index(b"\xff\xc0")
+    stray = plain[:frame] + b"\x00\x00" + plain[frame:]
+    np.testing.assert_array_equal(decode_jpeg(stray), decode_jpeg(plain))
+
+
 def test_what_is_not_a_whole_jpeg_is_refused() -> None:
     buffer = BytesIO()
     noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
