@@ -5,6 +5,7 @@ The bundle says which model: one that runs in this replica, or one behind the Op
 
 from collections.abc import Callable
 
+from deployments.batching import load_yielding
 from deployments.errors import AnswererFailed, DeadlineExceeded
 from deployments.language_models import LanguageModel, LocalModel, RemoteModel, reported
 from deployments.messages import Answer, Call, Prompt
@@ -30,7 +31,9 @@ def load_answerer(bundle: str, settings: AnswererSettings, meters: Meters) -> La
     part = found.answerer
     if not isinstance(part, OpenAiPart):
         name = found.revisions()["answerer"]
-        return LocalModel(load(found.folder(part), settings.engine), name, settings, meters)
+        niceness, folder = settings.batch.niceness, found.folder(part)
+        chat = load_yielding(niceness, load, folder, settings.engine)
+        return LocalModel(chat, name, settings, meters)
     server = settings.openai
     model = server.model or part.openai.model
     return RemoteModel(

@@ -31,6 +31,7 @@ from deployments.tracing import Span, current
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
+Made = TypeVar("Made")
 
 LEAST_URGENT = 19
 """Largest nice value (setpriority(2))."""
@@ -77,6 +78,16 @@ def _yield_cores(niceness: int) -> None:
         thread = threading.get_native_id()
         now = os.getpriority(os.PRIO_PROCESS, thread)
         os.setpriority(os.PRIO_PROCESS, thread, min(LEAST_URGENT, now + niceness))
+
+
+def load_yielding(niceness: int, load: Callable[..., Made], *arguments: object) -> Made:
+    """Return what `load` gives, called in a thread that yields so far.
+
+    A library's own threads have the nice value of the thread that starts them: those of a model
+    that is loaded here yield as the batcher's thread does.
+    """
+    with ThreadPoolExecutor(1, initializer=_yield_cores, initargs=(niceness,)) as thread:
+        return thread.submit(load, *arguments).result()
 
 
 class Batcher(Generic[Item, Value]):

@@ -85,7 +85,7 @@ BATCH_ITEMS = Metric(
 )
 BATCH_MAX_ITEMS = Metric("gauge", "admirer_batch_max_items", "Most items in one run of the model.")
 BATCH_NICENESS = Metric(
-    "gauge", "admirer_batch_niceness", "How far the model's thread yields cores to others."
+    "gauge", "admirer_batch_niceness", "How far the model's threads yield cores to others."
 )
 MODEL_ERRORS = Metric(
     "counter", "admirer_model_errors", "Items for which the model gave an error instead of a value."

@@ -14,7 +14,7 @@ import numpy as np
 from bank.fingerprints import fingerprint
 from bank.index import ExampleBank, Vector
 from bank.release import load_bank
-from deployments.batching import Batcher, metered_batcher
+from deployments.batching import Batcher, load_yielding, metered_batcher
 from deployments.errors import BadQuestion
 from deployments.health import ModelHealth
 from deployments.messages import Call, Embeddings, Example, Photo
@@ -62,7 +62,7 @@ class Retriever:
         tracer: Tracer = NO_TRACER,
     ) -> None:
         self._settings, self._meters, self._tracer = settings, meters, tracer
-        loaded = load(bundle, settings)
+        loaded = load_yielding(settings.batch.niceness, load, bundle, settings)
         self._model, self._bank = loaded.model, loaded.bank
         self._health = ModelHealth()
         self._batcher: Batcher[Rgb | str, Vector] = metered_batcher(

@@ -86,7 +86,7 @@ class BatchSettings(Settings):
         default=0,
         ge=0,
         le=19,
-        description="Added to the nice value of the model's thread: it yields cores, batches grow.",
+        description="Added to the nice value of its threads: they yield the cores, batches grow.",
     )
 
 

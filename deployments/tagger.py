@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from deployments.batching import Batcher, metered_batcher
+from deployments.batching import Batcher, load_yielding, metered_batcher
 from deployments.health import ModelHealth
 from deployments.messages import Call, Photo, Tag
 from deployments.metrics import NO_METERS, Meters
@@ -51,7 +51,7 @@ class Tagger:
         tracer: Tracer = NO_TRACER,
     ) -> None:
         self._tracer = tracer
-        self._model = load(bundle, settings)
+        self._model = load_yielding(settings.batch.niceness, load, bundle, settings)
         self._health = ModelHealth()
         self._batcher: Batcher[Rgb, tuple[Tag, ...]] = metered_batcher(
             self._health.watch(self._tag), settings.batch, meters
