@@ -32,8 +32,9 @@ PRODUCTION_SHAPED: Changes = {
     "captioner": {"max_new_tokens": 16, "engine": {"threads": 2}, "batch": {"niceness": 19}},
     "tagger": {
         "scaling": {"autoscaling": {"min_replicas": 2, "max_replicas": 2}},
-        "batch": {"max_size": 1},
+        "batch": {"max_size": 1, "niceness": 0},
     },
+    "retriever": {"batch": {"niceness": 0}},
 }
 """The tagger is most of the work, and one replica of one thread would leave a core idle; a photo
 takes it three gigabytes. The captioner yields to it, and takes both cores where no photo is left

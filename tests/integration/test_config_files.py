@@ -42,10 +42,10 @@ def test_the_demo_on_a_gpu_differs_in_devices_and_in_what_shared_cores_need() ->
         settings = getattr(on_gpu, stage)
         assert settings.engine.provider == "cuda"
         scaling = settings.scaling.model_copy(update={"num_gpus": 0})
-        back = {"engine": getattr(on_cpu, stage).engine, "scaling": scaling}
-        if stage == "captioner":  # its model's thread has nothing to yield
-            niceness = on_cpu.captioner.batch.niceness
-            back["batch"] = settings.batch.model_copy(update={"niceness": niceness})
+        # On a GPU there is nothing to yield.
+        niceness = getattr(on_cpu, stage).batch.niceness
+        batch = settings.batch.model_copy(update={"niceness": niceness})
+        back = {"engine": getattr(on_cpu, stage).engine, "scaling": scaling, "batch": batch}
         if stage == "answerer":
             back["batch"] = on_cpu.answerer.batch
         assert settings.model_copy(update=back) == getattr(on_cpu, stage)
