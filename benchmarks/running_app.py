@@ -1,7 +1,7 @@
 """Start the app as `make run` does, ask it questions, and stop it.
 
-Processes are found by a mark in their environment and not by parentage: Ray's daemons leave
-their parent, and would be missing from its tree.
+Processes are found by a mark in their environment first, and not by parentage alone: Ray's daemons
+leave their parent, and would be missing from its tree.
 """
 
 import os
@@ -219,13 +219,21 @@ def _signal(processes: Iterable[psutil.Process], number: signal.Signals) -> None
 
 def _marked(mark: str | None = None) -> list[psutil.Process]:
     """Return the processes of one app, or of every app that a benchmark has started."""
-    found = []
+    found: dict[int, psutil.Process] = {}
+    unmarked: list[psutil.Process] = []
     for process in psutil.process_iter():
         with suppress(psutil.Error):
             its_mark = process.environ().get(_MARK)
-            if its_mark is not None and mark in {None, its_mark}:
-                found.append(process)
-    return found
+            if its_mark is None:
+                unmarked.append(process)
+            elif mark in {None, its_mark}:
+                found[process.pid] = process
+    # Ray's agents name themselves where their environment stood: they are their parent's.
+    for process in unmarked:
+        with suppress(psutil.Error):
+            if process.ppid() in found:
+                found[process.pid] = process
+    return list(found.values())
 
 
 def title(process: psutil.Process) -> str:
