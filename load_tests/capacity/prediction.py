@@ -32,7 +32,7 @@ LEAST_USABLE = 0.7
 """Where cores seem to lose more, it is not the cores."""
 RUN_TO_RUN = 0.15
 """Standard deviation, as a share, of what equal work costs against the load test's: at least. On
-virtual cores, six campaigns of 144 rates saw 0.84 to 1.42 times as much within an hour or two."""
+virtual cores, seven campaigns of 164 rates saw 0.84 to 1.42 times as much within an hour or two."""
 
 
 class Band(Record):
