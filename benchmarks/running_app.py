@@ -34,7 +34,7 @@ Changes = Mapping[str, Any]
 
 START_TIMEOUT_S = 180
 STOP_TIMEOUT_S = 60
-_MARK = "BENCHMARK_MARK"
+MARK = "BENCHMARK_MARK"
 NO_CACHES = {"captioner": {"cache_photos": 0}, "tagger": {"cache_photos": 0}}
 """The bundled photos are asked about again and again, which visitors' photos are not."""
 
@@ -153,7 +153,7 @@ def running_app(
         started = time.monotonic()
         process = subprocess.Popen(  # noqa: S603 - the command is the developer's own
             [*command.split(), "serve", *options],
-            env={**os.environ, _MARK: mark},
+            env={**os.environ, MARK: mark},
             stdout=sys.stderr,
             start_new_session=True,
         )
@@ -223,7 +223,7 @@ def _marked(mark: str | None = None) -> list[psutil.Process]:
     unmarked: list[psutil.Process] = []
     for process in psutil.process_iter():
         with suppress(psutil.Error):
-            its_mark = process.environ().get(_MARK)
+            its_mark = process.environ().get(MARK)
             if its_mark is None:
                 unmarked.append(process)
             elif mark in {None, its_mark}:

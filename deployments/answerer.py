@@ -5,13 +5,13 @@ The bundle says which model: one that runs in this replica, or one behind the Op
 
 from collections.abc import Callable
 
-from deployments.batching import load_yielding
 from deployments.errors import AnswererFailed, DeadlineExceeded
 from deployments.language_models import LanguageModel, LocalModel, RemoteModel, reported
 from deployments.messages import Answer, Call, Prompt
 from deployments.metrics import LLM_RETRIES, NO_METERS, Meters
 from deployments.settings import AnswererSettings
 from deployments.tracing import NO_TRACER, Tracer, current
+from deployments.yielding import load_yielding
 from models.bundle import Bundle, OpenAiPart
 from models.chat import load
 from models.chat.errors import ChatError, ChatTimeout
@@ -31,8 +31,7 @@ def load_answerer(bundle: str, settings: AnswererSettings, meters: Meters) -> La
     part = found.answerer
     if not isinstance(part, OpenAiPart):
         name = found.revisions()["answerer"]
-        niceness, folder = settings.batch.niceness, found.folder(part)
-        chat = load_yielding(niceness, load, folder, settings.engine)
+        chat = load_yielding(settings.batch.niceness, load, found.folder(part), settings.engine)
         return LocalModel(chat, name, settings, meters)
     server = settings.openai
     model = server.model or part.openai.model

@@ -7,12 +7,8 @@ It also fails every item of a batch for one, and waits for callers that have gon
 
 import asyncio
 import contextvars
-import os
-import sys
-import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -28,13 +24,10 @@ from deployments.metrics import (
 )
 from deployments.settings import BatchSettings
 from deployments.tracing import Span, current
+from deployments.yielding import yielding_thread
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
-Made = TypeVar("Made")
-
-LEAST_URGENT = 19
-"""Largest nice value (setpriority(2))."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,24 +65,6 @@ class _Waiting(Generic[Item, Value]):
             self.outcome.set_result(outcome)
 
 
-def _yield_cores(niceness: int) -> None:
-    """Let this thread alone yield: Linux has a nice value for each, and the event loop must not."""
-    if niceness and sys.platform == "linux":
-        thread = threading.get_native_id()
-        now = os.getpriority(os.PRIO_PROCESS, thread)
-        os.setpriority(os.PRIO_PROCESS, thread, min(LEAST_URGENT, now + niceness))
-
-
-def load_yielding(niceness: int, load: Callable[..., Made], *arguments: object) -> Made:
-    """Return what `load` gives, called in a thread that yields so far.
-
-    A library's own threads have the nice value of the thread that starts them: those of a model
-    that is loaded here yield as the batcher's thread does.
-    """
-    with ThreadPoolExecutor(1, initializer=_yield_cores, initargs=(niceness,)) as thread:
-        return thread.submit(load, *arguments).result()
-
-
 class Batcher(Generic[Item, Value]):
     """Runs a model in one thread, on as many of the waiting items as fit in a batch.
 
@@ -117,12 +92,7 @@ class Batcher(Generic[Item, Value]):
         self._max_size = max_size
         self._max_waiting = max_waiting
         self._observe = observe
-        self._thread = ThreadPoolExecutor(
-            max_workers=1,
-            thread_name_prefix="model",
-            initializer=_yield_cores,
-            initargs=(niceness,),
-        )
+        self._thread = yielding_thread(niceness)
         # A dictionary as an ordered set: callers that go leave the queue from anywhere in it.
         self._waiting: dict[_Waiting[Item, Value], None] = {}
         self._working: asyncio.Task[None] | None = None

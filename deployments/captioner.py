@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from deployments.batching import Batcher, load_yielding, metered_batcher
+from deployments.batching import Batcher, metered_batcher
 from deployments.health import ModelHealth
 from deployments.messages import Call, Photo
 from deployments.metrics import NO_METERS, Meters
@@ -15,6 +15,7 @@ from deployments.photos import decoded
 from deployments.recent import RecentPhotos
 from deployments.settings import CaptionerSettings
 from deployments.tracing import NO_TRACER, Tracer
+from deployments.yielding import load_yielding
 from models.bundle import Bundle
 from models.captioning import CaptionModel, load
 from models.photos import Rgb

@@ -14,7 +14,7 @@ import numpy as np
 from bank.fingerprints import fingerprint
 from bank.index import ExampleBank, Vector
 from bank.release import load_bank
-from deployments.batching import Batcher, load_yielding, metered_batcher
+from deployments.batching import Batcher, metered_batcher
 from deployments.errors import BadQuestion
 from deployments.health import ModelHealth
 from deployments.messages import Call, Embeddings, Example, Photo
@@ -22,6 +22,7 @@ from deployments.metrics import BANK_EXAMPLES, BEST_SIMILARITY, NO_METERS, Meter
 from deployments.photos import decoded
 from deployments.settings import RetrieverSettings
 from deployments.tracing import NO_TRACER, Tracer, current
+from deployments.yielding import load_yielding
 from models.bundle import Bundle
 from models.clip import ClipModel, load
 from models.photos import Rgb

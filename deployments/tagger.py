@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from deployments.batching import Batcher, load_yielding, metered_batcher
+from deployments.batching import Batcher, metered_batcher
 from deployments.health import ModelHealth
 from deployments.messages import Call, Photo, Tag
 from deployments.metrics import NO_METERS, Meters
@@ -16,6 +16,7 @@ from deployments.photos import decoded
 from deployments.recent import RecentPhotos
 from deployments.settings import TaggerSettings
 from deployments.tracing import NO_TRACER, Tracer
+from deployments.yielding import load_yielding
 from models.bundle import Bundle
 from models.photos import Rgb
 from models.tagging import TagModel, load

@@ -1,23 +1,16 @@
 import asyncio
-import os
 import random
 import statistics
-import sys
 import threading
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import pytest
 from unit.virtual_time import run as run_in_virtual_time
 
-from deployments.batching import LEAST_URGENT, Batcher, BatchRun, load_yielding
+from deployments.batching import Batcher, BatchRun
 from deployments.errors import BadImage, DeadlineExceeded, ModelNotReady, Overloaded
-
-ON_LINUX = pytest.mark.skipif(
-    sys.platform != "linux", reason="only there a thread has a nice value"
-)
 
 
 class Gate:
@@ -44,45 +37,6 @@ async def test_items_that_come_together_run_together() -> None:
     batcher = Batcher(gate, max_size=8, max_waiting=8)
     assert await asyncio.gather(*(batcher.submit(n, 5) for n in range(5))) == [0, 2, 4, 6, 8]
     assert gate.batches == [[0, 1, 2, 3, 4]]
-
-
-def nice_value() -> int:
-    return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
-
-
-@ON_LINUX
-async def test_only_the_models_thread_yields_the_cores() -> None:
-    def niceness(items: Sequence[int]) -> list[int]:
-        return [nice_value() for _ in items]
-
-    here = nice_value()
-    plain = Batcher(niceness, max_size=1, max_waiting=1)
-    some = Batcher(niceness, max_size=1, max_waiting=1, niceness=2)
-    most = Batcher(niceness, max_size=1, max_waiting=1, niceness=LEAST_URGENT)
-    assert await some.submit(0, 5) == min(here + 2, LEAST_URGENT)
-    assert await most.submit(0, 5) == LEAST_URGENT
-    assert await plain.submit(0, 5) == here
-    assert nice_value() == here
-
-
-@ON_LINUX
-def test_threads_that_a_model_starts_while_it_is_loaded_yield_as_well() -> None:
-    def load(started: str) -> tuple[str, int]:
-        with ThreadPoolExecutor(1) as thread:
-            return started, thread.submit(nice_value).result()
-
-    here = nice_value()
-    assert load_yielding(3, load, "a model") == ("a model", min(here + 3, LEAST_URGENT))
-    assert load_yielding(0, load, "another") == ("another", here)
-    assert nice_value() == here
-
-
-def test_a_model_that_cannot_be_loaded_says_so() -> None:
-    def load() -> None:
-        raise FileNotFoundError("model.onnx")
-
-    with pytest.raises(FileNotFoundError, match=r"model\.onnx"):
-        load_yielding(5, load)
 
 
 async def test_a_free_model_takes_all_that_waits_up_to_the_limit() -> None:

@@ -1,6 +1,9 @@
 """What the benchmarks make of what they measure."""
 
 import asyncio
+import os
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
@@ -11,11 +14,29 @@ from benchmarks import limit, open_load, profile
 from benchmarks.figures import medians, percentiles_ms
 from benchmarks.limit import Layout
 from benchmarks.questions import Request
-from benchmarks.running_app import demo_config, merged
+from benchmarks.running_app import MARK, RunningApp, demo_config, merged
 from benchmarks.traffic import Outcome, steady
 from serve.settings import AppSettings
 
 REQUESTS = [Request(b"", str(number)) for number in range(3)]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only there a shell's child has no environment")
+def test_processes_that_clear_their_environment_are_their_parents() -> None:
+    mark = "of-a-test"
+    with subprocess.Popen(
+        ["/bin/sh", "-c", "env -i sh -c 'echo ready; read line'; true"],
+        env={**os.environ, MARK: mark},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == b"ready\n"
+        found = RunningApp("", mark, 0, 0).processes()
+        assert parent.pid in {each.pid for each in found}
+        assert len(found) == 2
+        assert RunningApp("", "of-another", 0, 0).processes() == []
+        parent.communicate(b"\n", timeout=5)
 
 
 def test_percentiles_are_milliseconds_and_nothing_has_none() -> None:
