@@ -23,6 +23,8 @@ from load_tests.capacity.measurements import (
 from load_tests.capacity.problems import CapacityError
 
 Floats = NDArray[np.float64]
+PURE = "assembler"
+"""Without a model: what a replica costs by the second, it costs too, and little else."""
 SPREAD_POINTS = 21
 """Quantiles kept of how much single calls differ."""
 
@@ -68,7 +70,9 @@ class Model(Record):
 
     cores: float
     own_cores: float
-    """Busy whatever is asked: with what the app does by the second."""
+    """Busy whatever is asked, with what Ray, proxy, ingress and client do by the second."""
+    replica_cores: float = 0.0
+    """As much for every replica of a stage: Ray's own threads in it."""
     foreign_cores: float
     """Busy with other programs."""
     stages: dict[str, StageModel]
@@ -91,14 +95,13 @@ class Model(Record):
     most_busy: float = 1.0
     """Share of the cores that was busy in the busiest part."""
 
-    @property
-    def taken_cores(self) -> float:
-        """Cores that are busy whatever is asked."""
-        return self.own_cores + self.foreign_cores
+    def taken_cores(self, replicas: int) -> float:
+        """Return the cores that are busy whatever is asked, with so many replicas of all stages."""
+        return self.own_cores + self.replica_cores * replicas + self.foreign_cores
 
-    def free_cores(self, cores: float) -> float:
+    def free_cores(self, cores: float, replicas: int) -> float:
         """Return what is left of so many cores for answers."""
-        return cores * self.usable - self.taken_cores
+        return cores * self.usable - self.taken_cores(replicas)
 
 
 def fit(measurements: Measurements) -> Model:
@@ -115,11 +118,13 @@ def fit(measurements: Measurements) -> Model:
     plane_cores, plane_s = by_second_and_answer(
         [(part.seconds, len(part.took_s), part.plane_cpu_s) for part in answers]
     )
+    replica_cores = _replica_cores(measurements)
     model = Model(
         cores=measurements.cores,
         own_cores=ingress_cores + plane_cores,
+        replica_cores=replica_cores,
         foreign_cores=median(part.foreign_cores for part in measurements.parts),
-        stages={stage: _stage(stage, measurements) for stage in STAGES},
+        stages={stage: _stage(stage, measurements, replica_cores) for stage in STAGES},
         ingress_s=ingress_s,
         plane_s=plane_s,
         pace=_pace(measurements),
@@ -133,18 +138,24 @@ def fit(measurements: Measurements) -> Model:
     return model.model_copy(update={"drift": drift, "most_busy": most_busy})
 
 
-def slowness(model: Model, *parts: Part) -> float:
-    """Return what work took in those parts, in multiples of the fit; 1 where nobody could see."""
+def slowness(model: Model, replicas: int, parts: Sequence[Part]) -> float:
+    """Return what work took in those parts, in multiples of the fit; 1 where nobody could see.
+
+    Args:
+        model: The fit.
+        replicas: Of all stages together, in those parts.
+        parts: What was seen.
+    """
     on_gpu = any(stage.device == "gpu" for stage in model.stages.values())
     spent_s = [part.cpu_s for part in parts if part.cpu_s is not None and part.target == "answers"]
     if len(spent_s) < len(parts) or on_gpu:
         return 1.0  # a GPU's seconds are not among the processor's
-    return sum(spent_s) / sum(_fitted_s(model, part) for part in parts)
+    return sum(spent_s) / sum(_fitted_s(model, replicas, part) for part in parts)
 
 
-def _fitted_s(model: Model, part: Part) -> float:
+def _fitted_s(model: Model, replicas: int, part: Part) -> float:
     seconds = (model.ingress_s + model.plane_s) * len(part.took_s)
-    seconds += model.own_cores * part.seconds
+    seconds += (model.own_cores + model.replica_cores * replicas) * part.seconds
     for name, work in part.stages.items():
         stage = model.stages[name]
         seconds += stage.per_run_s * work.runs + stage.per_item_s * work.items
@@ -153,7 +164,8 @@ def _fitted_s(model: Model, part: Part) -> float:
 
 def _drift(model: Model, measurements: Measurements) -> float:
     whole = [part for part in measurements.parts if part.target == "answers"]
-    shares = np.array([slowness(model, part) for part in whole])
+    replicas = measurements.stage_replicas
+    shares = np.array([slowness(model, replicas, [part]) for part in whole])
     seconds = np.array([part.seconds for part in whole])
     mean = np.average(shares, weights=seconds)
     return float(np.sqrt(np.average((shares / mean - 1) ** 2, weights=seconds)))
@@ -211,7 +223,14 @@ def by_second_and_answer(
     return float(each_second), float(each_answer)
 
 
-def _stage(stage: str, measurements: Measurements) -> StageModel:
+def _replica_cores(measurements: Measurements) -> float:
+    """Return what every replica costs by the second, as the assembler tells, which does little."""
+    work = [(part, part.stages[PURE]) for part in measurements.parts if PURE in part.stages]
+    each_second, _ = by_second_and_answer([(part.seconds, w.items, w.cpu_s) for part, w in work])
+    return each_second / measurements.replicas[PURE]
+
+
+def _stage(stage: str, measurements: Measurements, replica_cores: float) -> StageModel:
     device = measurements.devices[stage]
     replicas = measurements.replicas[stage]
     seen = [(part, part.stages[stage]) for part in measurements.parts if stage in part.stages]
@@ -229,7 +248,7 @@ def _stage(stage: str, measurements: Measurements) -> StageModel:
             device=device, per_run_s=0.0, per_item_s=each, error=0.1, spread=(1.0,),
             calls_s=tuple(quiet) if device == "hosted" else (), max_items=1, max_rate=max_rate,
         )  # fmt: skip
-    fixed, each, error = _fit_runs(stage, device, seen, replicas)
+    fixed, each, error = _fit_runs(stage, device, seen, replicas, replica_cores)
     largest = max(work.items / work.runs for _, work in seen if work.runs)
     return StageModel(
         device=device, per_run_s=fixed, per_item_s=each, error=error,
@@ -241,12 +260,16 @@ def _stage(stage: str, measurements: Measurements) -> StageModel:
 
 
 def _fit_runs(
-    stage: str, device: Device, seen: Sequence[tuple[Part, StageWork]], replicas: int
+    stage: str,
+    device: Device,
+    seen: Sequence[tuple[Part, StageWork]],
+    replicas: int,
+    replica_cores: float,
 ) -> tuple[float, float, float]:
     points = [
         (work.items / work.runs, run_s, work.runs)
         for part, work in seen
-        if work.runs and (run_s := _run_s(device, part, work, replicas)) is not None and run_s > 0
+        if work.runs and (run_s := _run_s(device, part, work, replicas, replica_cores)) > 0
     ]
     if len(points) < 2:
         raise CapacityError(f"The load test says too little of the {stage}; run it again.")
@@ -271,12 +294,15 @@ def _whole(part: Part) -> bool:
     return part.target == "answers"
 
 
-def _run_s(device: Device, part: Part, work: StageWork, replicas: int) -> float | None:
-    """Return what a run took; None where this part cannot tell."""
+def _run_s(
+    device: Device, part: Part, work: StageWork, replicas: int, replica_cores: float
+) -> float:
+    """Return what a run took; nothing where this part cannot tell."""
+    replica_s = part.seconds * replicas
     if device == "cpu" and work.cpu_s is not None:
-        return work.cpu_s / work.runs
+        return (work.cpu_s - replica_cores * replica_s) / work.runs
     saturated = part.kind == "closed" and not _whole(part) and (part.callers or 0) > replicas
-    return part.seconds * replicas / work.runs if saturated else None
+    return replica_s / work.runs if saturated else 0.0
 
 
 def _spread(quiet_s: Sequence[float]) -> tuple[float, ...]:

@@ -70,7 +70,7 @@ def compared(name: str, model: Model, setting: Setting, parts: Sequence[Part]) -
     assert rate is not None  # noqa: S101 - open parts have one
     moments = _moments(parts)
     predicted = predict(model, setting, moments, rate)
-    slower = slowness(model, *parts)
+    slower = slowness(model, setting.stage_replicas, parts)
     seconds = sum(part.seconds for part in parts)
     foreign_cores = sum(part.foreign_cores * part.seconds for part in parts) / seconds
     then = slowed(model, slower).model_copy(update={"foreign_cores": foreign_cores})

@@ -59,7 +59,7 @@ def reach_per_s(model: Model, setting: Setting) -> dict[str, float]:
     if model.ingress_s:
         reach[INGRESS] = setting.ingress_replicas / model.ingress_s
     if needed := core_s(model):
-        reach[CORES] = model.free_cores(setting.cores) / needed
+        reach[CORES] = model.free_cores(setting.cores, setting.stage_replicas) / needed
     if setting.gpus:
         reach[GPUS] = setting.gpus / gpu_s(model)
     if setting.rate_limit:

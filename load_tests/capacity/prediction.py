@@ -2,16 +2,17 @@
 
 How unlike is the fit's own error, and how much the cores' speed drifted while the app was
 measured: where cores are virtual, equal work takes longer in one minute than in the next. What an
-answer takes beside all work is calibrated on answers that had the app for themselves, so that
-rates under load stay unseen until they are predicted.
+answer waits beside all work is calibrated on the load test's own rates, so that other rates and
+settings stay unseen until they are predicted.
 """
 
 import random
 from collections.abc import Sequence
-from statistics import NormalDist, median
+from statistics import NormalDist, fmean, median
 
 import numpy as np
 
+from load_tests.capacity import traffic
 from load_tests.capacity.fit import Model, StageModel, slowness
 from load_tests.capacity.measurements import (
     STAGES,
@@ -24,12 +25,13 @@ from load_tests.capacity.simulator import Outcome, Setting, simulate, simulate_c
 from load_tests.capacity.stage import StageSetting
 
 DRAWS = 7
-ROUNDS = 3
 CALIBRATED_ON = 400
-"""Simulated answers of each round."""
+"""Simulated answers of callers who wait."""
 HALVINGS = 6
-LEAST_USABLE = 0.7
-"""Where cores seem to lose more, it is not the cores."""
+FULL = 0.9
+"""Share of the cores that callers who wait must keep busy to tell anything of them."""
+QUICK, SEEDS = 0.25, 5
+"""Quantile of answers that seldom wait for others, and simulations of each rate."""
 RUN_TO_RUN = 0.15
 """Standard deviation, as a share, of what equal work costs against the load test's: at least. On
 virtual cores, seven campaigns of 164 rates saw 0.84 to 1.42 times as much within an hour or two."""
@@ -132,23 +134,31 @@ def as_measured(measurements: Measurements, *, max_in_flight: int = 256) -> Sett
 
 
 def calibrated(model: Model, measurements: Measurements) -> Model:
-    """Return the model with what its work does not explain, told from callers who wait.
+    """Return the model with what its work does not explain.
 
-    Answers alone tell the pauses of an answer. As many callers as keep the app full tell, by their
-    batches, how far nice values tell and, by their rate, the share of the cores that work can use.
-    All are taken at the speed that the cores had then.
+    As many callers as keep the app full tell, by their batches, how far nice values tell and, by
+    the cores that they keep busy, the share that work can use. The load test's rates tell, by their
+    quick answers, what an answer waits beside all work. All are taken at the speed that the cores
+    had then.
     """
     setting = as_measured(measurements)
-    at_speed = slowed(model, slowness(model, *measurements.alone()))
-    far_apart = [10.0 * model.alone_s * number for number in range(60)]
-    said = simulate(at_speed, setting, far_apart, seed=0)
-    pause_s = max(0.0, median(measurements.alone_s()) - said.quantile_s(0.5))
-    model = model.model_copy(update={"pause_s": pause_s})
     full = measurements.full()
     if full and "gpu" not in measurements.devices.values():
         model = model.model_copy(update={"yielding": _yielding(model, setting, full)})
         model = model.model_copy(update={"usable": _usable(model, setting, full)})
-    return model
+    return model.model_copy(update={"pause_s": _pause_s(model, setting, measurements)})
+
+
+def _pause_s(model: Model, setting: Setting, measurements: Measurements) -> float:
+    """Return what quick answers of the load test's own rates took beyond what is simulated."""
+    missing_s = []
+    for part in (part for part in measurements.answers("open") if part.took_s):
+        app = slowed(model, slowness(model, setting.stage_replicas, [part]))
+        moments = traffic.arrivals(part.rate or 0.0, part.lasted_s, part.seed)
+        said = [simulate(app, setting, moments, seed=seed) for seed in range(SEEDS)]
+        said_s = fmean(outcome.quantile_s(QUICK) for outcome in said)
+        missing_s.append(float(np.quantile(np.array(part.took_s), QUICK)) - said_s)
+    return max(0.0, median(missing_s or [0.0]))
 
 
 def _yielding(model: Model, setting: Setting, full: Sequence[Part]) -> float:
@@ -168,17 +178,24 @@ def _yielding(model: Model, setting: Setting, full: Sequence[Part]) -> float:
 
 
 def _usable(model: Model, setting: Setting, full: Sequence[Part]) -> float:
-    usable, seen = 1.0, answered_per_s(full)
-    for _ in range(ROUNDS):
-        said = _while_full(model, setting, full, usable=usable)
-        usable *= seen * said.seconds / len(said.took_s)
-        usable = min(1.0, max(LEAST_USABLE, usable))
-    return usable
+    """Return the cores that were busy, as a share of those that would be if none ever waited.
+
+    Where nobody could see them, the answers a second tell.
+    """
+    said = _while_full(model, setting, full)
+    if said.utilisation["cores"] < FULL:
+        return 1.0
+    if any(part.cpu_s is None for part in full):
+        return min(1.0, answered_per_s(full) * said.seconds / len(said.took_s))
+    busy_s = sum((part.cpu_s or 0.0) + part.foreign_cores * part.seconds for part in full)
+    busy = busy_s / setting.cores / sum(part.seconds for part in full)
+    return min(1.0, busy / said.utilisation["cores"])
 
 
 def _while_full(model: Model, setting: Setting, full: Sequence[Part], **changes: float) -> Outcome:
     """Return what the callers who kept the app full would see of a changed model."""
-    app = slowed(model.model_copy(update=changes), slowness(model, *full))
+    slow = slowness(model, setting.stage_replicas, full)
+    app = slowed(model.model_copy(update=changes), slow)
     seconds = CALIBRATED_ON / answered_per_s(full)
     return simulate_callers(app, setting, full[0].callers or 1, seconds, seed=0)
 
@@ -238,6 +255,7 @@ def slowed(model: Model, factor: float) -> Model:
             "ingress_s": model.ingress_s * factor,
             "plane_s": model.plane_s * factor,
             "own_cores": model.own_cores * factor,
+            "replica_cores": model.replica_cores * factor,
             "stages": {
                 name: _scaled(stage, factor) if stage.device == "cpu" else stage
                 for name, stage in model.stages.items()

@@ -62,7 +62,7 @@ def _refuse_impossible(model: Model, target: Target, nodes: Nodes) -> None:
             f"The language model accepts {target.rate_limit:g} calls a second, fewer than the"
             f" {target.rate:g} questions asked."
         )
-    usable = model.free_cores(nodes.cpu.cores * nodes.most)
+    usable = model.free_cores(nodes.cpu.cores * nodes.most, len(STAGES))
     needed = core_s(model) * target.rate
     if needed > usable:
         raise CapacityError(
@@ -97,7 +97,8 @@ class _Search:
             for name, each in model.stages.items()
         }
         cores_rate = self._target.rate / min(BUSY, model.most_busy)
-        busy_cores = (cores_rate * core_s(model) + model.taken_cores) / model.usable
+        taken_cores = model.taken_cores(sum(each.replicas for each in stages.values()))
+        busy_cores = (cores_rate * core_s(model) + taken_cores) / model.usable
         cpu = math.ceil(busy_cores / self._nodes.cpu.cores)
         gpu = self._nodes.gpu
         gpus = math.ceil(rate * gpu_s(model) / gpu.gpus) * gpu.gpus if gpu and gpu.gpus else 0
@@ -169,7 +170,7 @@ class _Search:
         return (
             enough
             and setting.ingress_replicas >= max(1, self._least[INGRESS])
-            and self._model.free_cores(setting.cores) >= needed
+            and self._model.free_cores(setting.cores, setting.stage_replicas) >= needed
             and setting.gpus >= self._target.rate * gpu_s(self._model)
             and (setting.gpus > 0 or not gpu_s(self._model))
         )

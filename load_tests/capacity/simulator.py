@@ -43,6 +43,11 @@ class Setting(Record):
     rate_limit: float | None = None
     """Calls a second that a hosted language model accepts."""
 
+    @property
+    def stage_replicas(self) -> int:
+        """Replicas of all stages together."""
+        return sum(stage.replicas for stage in self.stages.values())
+
 
 class Autoscaling(Record):
     """How one stage follows the load: every second, after a delay, and a start that takes time."""
@@ -138,7 +143,10 @@ class _Simulation:
         return self._outcome()
 
     def _outcome(self) -> Outcome:
-        self._env.process(self._works_by_the_second())
+        self._env.process(self._works_by_the_second(self._model.own_cores, 0.0))
+        for _ in range(self._setting.stage_replicas if self._model.replica_cores else 0):
+            first_s = EVERY_S * self._chance.random()
+            self._env.process(self._works_by_the_second(self._model.replica_cores, first_s))
         self._env.run()
         seconds = self._last_s or 1.0
         utilisation = {name: each.utilisation(seconds) for name, each in self._stages.items()}
@@ -178,10 +186,11 @@ class _Simulation:
             else:
                 self._env.process(self._answer())
 
-    def _works_by_the_second(self) -> Process:
+    def _works_by_the_second(self, cores: float, first_s: float) -> Process:
         """Do what the app does whatever is asked: counters are read and sent every second."""
+        yield self._env.timeout(first_s)
         while self._in_flight or any(asking.is_alive for asking in self._asking):
-            self._cores.work(self._model.own_cores * EVERY_S)
+            self._cores.work(cores * EVERY_S)
             yield self._env.timeout(EVERY_S)
 
     def _ask_on(self, until: float) -> Process:

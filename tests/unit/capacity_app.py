@@ -37,6 +37,7 @@ def part(
         target=target,  # type: ignore[arg-type]
         rate=rate,
         callers=callers,
+        lasted_s=seconds if rate else 0.0,
         seconds=seconds,
         sent=items + failed,
         refused=0,
@@ -46,6 +47,27 @@ def part(
         ingress_cpu_s=0.002 * items,
         plane_cpu_s=0.002 * items + 0.1 * seconds,
     )
+
+
+def with_replica_cores(seen: Measurements, cores: float) -> Measurements:
+    """Return the same load test of an app whose every replica costs so much by the second."""
+    parts = [
+        part.model_copy(
+            update={
+                "stages": {
+                    name: work.model_copy(
+                        update={
+                            "cpu_s": (work.cpu_s or 0.0)
+                            + cores * seen.replicas[name] * part.seconds
+                        }
+                    )
+                    for name, work in part.stages.items()
+                }
+            }
+        )
+        for part in seen.parts
+    ]
+    return seen.model_copy(update={"parts": tuple(parts)})
 
 
 def _slowed(part: Part, slowness: float) -> Part:

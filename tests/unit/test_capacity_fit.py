@@ -2,7 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from unit.capacity_app import ALONE_S, PER_ITEM_S, PER_RUN_S, measurements, work
+from unit.capacity_app import ALONE_S, PER_ITEM_S, PER_RUN_S, measurements, with_replica_cores, work
 
 from load_tests.capacity import measurements as records
 from load_tests.capacity.fit import affine, fit, slowness
@@ -43,8 +43,23 @@ def test_the_fit_recovers_what_a_run_and_an_item_take() -> None:
     assert model.stages["assembler"].per_answer_s() == pytest.approx(0.0005)
     assert model.ingress_s == pytest.approx(0.002)
     assert model.plane_s == pytest.approx(0.002, rel=0.02)
-    assert model.taken_cores == pytest.approx(0.1, rel=0.02)  # what the plane costs by the second
+    assert model.own_cores == pytest.approx(0.1, rel=0.02)  # what the plane costs by the second
+    assert model.replica_cores == pytest.approx(0.0, abs=1e-6)
     assert model.alone_s == ALONE_S
+
+
+def test_what_replicas_cost_by_the_second_is_not_taken_for_work() -> None:
+    seen = with_replica_cores(measurements(), 0.02)
+    model = fit(seen)
+    assert model.replica_cores == pytest.approx(0.02, rel=0.01)
+    for name in ("captioner", "tagger", "retriever", "answerer"):
+        assert model.stages[name].per_run_s == pytest.approx(PER_RUN_S, rel=0.02)
+        assert model.stages[name].per_item_s == pytest.approx(PER_ITEM_S, rel=0.02)
+    assert model.taken_cores(5) == pytest.approx(0.2, rel=0.02)
+    assert model.free_cores(4, 15) == pytest.approx(4 - 0.4, rel=0.02)
+    for part in seen.answers("open"):
+        assert slowness(model, 5, [part]) == pytest.approx(1.0, abs=0.03)
+        assert slowness(model, 10, [part]) < 0.98
 
 
 def test_cores_that_grew_slower_while_an_app_was_measured_widen_the_band() -> None:
@@ -89,25 +104,38 @@ def test_work_of_a_part_is_set_beside_the_fit() -> None:
     seen = measurements(slowness=2.0)
     model = fit(measurements())
     *_, before, last = seen.answers("open")
-    assert slowness(model, before) == pytest.approx(1.0, abs=0.03)
-    assert 1.5 < slowness(model, last) < 2.0  # the ingress and the plane stayed as fast
+    assert slowness(model, 5, [before]) == pytest.approx(1.0, abs=0.03)
+    assert 1.5 < slowness(model, 5, [last]) < 2.0  # the ingress and the plane stayed as fast
 
 
-def test_full_callers_tell_how_much_of_the_cores_work_can_use() -> None:
-    seen = measurements()
-    model = calibrated(fit(seen), seen)
-    setting, app = as_measured(seen), model.model_copy(update={"usable": 0.85})
-    said = simulate_callers(app, setting, 16, 30.0, seed=0)
+@pytest.mark.parametrize("share", [0.85, 0.95])
+def test_full_callers_tell_how_much_of_the_cores_work_can_use(share: float) -> None:
+    seen = measurements().model_copy(update={"cores": 1})
     parts = tuple(
-        part.model_copy(
-            update={"took_s": said.took_s, "seconds": said.seconds, "stages": {},
-                    "ingress_cpu_s": None}
-        )
-        if part.callers == 16 and part.target == "answers" else part
+        part.model_copy(update={"seconds": (part.cpu_s or 0.0) / share})
+        if part in seen.full()
+        else part
         for part in seen.parts
-    )  # fmt: skip
+    )
+    again = seen.model_copy(update={"parts": parts})
+    assert calibrated(fit(again), again).usable == pytest.approx(share, abs=0.02)
+
+
+def test_where_processor_time_is_not_seen_answers_tell_how_much_work_can_use() -> None:
+    seen = measurements().model_copy(update={"cores": 1})
+    model = fit(seen)
+    said = simulate_callers(model, as_measured(seen), 16, 10.0, seed=1)
+    unseen = {"took_s": said.took_s, "seconds": said.seconds / 0.9, "ingress_cpu_s": None}
+    parts = tuple(
+        part.model_copy(update=unseen) if part in seen.full() else part for part in seen.parts
+    )
     again = calibrated(model, seen.model_copy(update={"parts": parts}))
-    assert again.usable == pytest.approx(0.85, abs=0.03)
+    assert again.usable == pytest.approx(0.9, abs=0.03)
+
+
+def test_callers_who_leave_cores_idle_do_not_make_them_unusable() -> None:
+    seen = measurements().model_copy(update={"cores": 40})
+    assert calibrated(fit(seen), seen).usable > 0.9
 
 
 def test_a_load_test_beside_busy_programs_is_refused() -> None:
@@ -145,7 +173,7 @@ def test_stages_on_a_gpu_are_fitted_by_the_clock_of_a_saturated_stage() -> None:
     assert stage.per_item_s == pytest.approx(0.02, rel=0.02)
 
 
-def test_calibration_gives_an_answer_the_time_that_it_took_alone() -> None:
+def test_calibration_gives_an_answer_the_time_that_it_took_at_the_rates_of_the_load_test() -> None:
     seen = measurements()
     model = calibrated(fit(seen), seen)
     assert model.pause_s > 0

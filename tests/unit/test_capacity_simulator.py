@@ -174,6 +174,16 @@ def test_work_by_the_second_comes_in_bursts_and_ends_with_the_last_answer() -> N
     assert between.quantile_s(0.5) == pytest.approx(0.1, abs=0.01)
 
 
+def test_every_replica_works_by_the_second() -> None:
+    busy = model(captioner=stage(0.1)).model_copy(update={"replica_cores": 0.05})
+    moments = [0.5 * number for number in range(200)]
+    one = simulate(busy, setting(), moments, seed=0)
+    two_each = dict.fromkeys(STAGES, WIDE.model_copy(update={"replicas": 2}))
+    two = simulate(busy, setting(stages=two_each), moments, seed=0)
+    assert one.utilisation["cores"] == pytest.approx((0.2 + 5 * 0.05) / 8, rel=0.03)
+    assert two.utilisation["cores"] == pytest.approx((0.2 + 10 * 0.05) / 8, rel=0.03)
+
+
 def test_callers_who_wait_keep_a_stage_as_busy_as_they_are_many() -> None:
     one = simulate_callers(model(captioner=stage(0.1)), setting(), 1, 20.0, seed=0)
     two = simulate_callers(model(captioner=stage(0.1)), setting(), 2, 20.0, seed=0)
