@@ -112,6 +112,7 @@ def table(rows: Sequence[Compared]) -> Iterator[str]:
 def picture(rows: Sequence[Compared], file: Path) -> None:
     """Draw predicted against seen p95: as it was said, and for the cores as they were."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, NullFormatter
 
     figure = Figure(figsize=(11, 5.5), layout="constrained")
     said, there = figure.subplots(1, 2, sharex=True, sharey=True)
@@ -129,6 +130,10 @@ def picture(rows: Sequence[Compared], file: Path) -> None:
             title=title, xlabel="seen p95, ms", ylabel="predicted p95, ms",
             xscale="log", yscale="log", xlim=ends, ylim=ends,
         )  # fmt: skip
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+            axis.set_major_formatter("{x:.0f}")
+            axis.set_minor_formatter(NullFormatter())
         axes.legend(loc="upper left")
     figure.savefig(file, format="png", dpi=100)
 
