@@ -5,10 +5,11 @@ import pytest
 from unit.capacity_app import ALONE_S, PER_ITEM_S, PER_RUN_S, measurements, with_replica_cores, work
 
 from load_tests.capacity import measurements as records
-from load_tests.capacity.fit import affine, fit, slowness
+from load_tests.capacity.fit import fit, slowness
 from load_tests.capacity.prediction import as_measured, calibrated, predict
 from load_tests.capacity.problems import CapacityError
 from load_tests.capacity.prometheus import ITEMS, MAX_ITEMS, NICENESS, RUNS, Counts
+from load_tests.capacity.regression import affine
 from load_tests.capacity.simulator import simulate_callers
 from load_tests.capacity.traffic import arrivals, server_timing
 
