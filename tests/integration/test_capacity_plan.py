@@ -181,7 +181,7 @@ def test_an_slo_below_one_answer_is_refused() -> None:
 
 
 def test_a_target_that_no_number_of_nodes_reaches_is_refused() -> None:
-    with pytest.raises(CapacityError, match=r"cores and 2 nodes have 7\.7; at most"):
+    with pytest.raises(CapacityError, match=r"cores and 2 nodes have 6\.6; at most"):
         plan(rate=2000, most=2)
 
 
