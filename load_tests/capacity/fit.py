@@ -78,7 +78,7 @@ class Model(Record):
     """Processor seconds of the ingress for an answer, and `plane_s` of proxy and client."""
     plane_s: float
     pause_s: float = 0.0
-    """What an answer takes alone beside all work: hops, timers, wake-ups."""
+    """What an answer waits beside all work: hops, timers, wake-ups."""
     pace: tuple[tuple[float, float], ...] = ((float("inf"), 1.0),)
     """How the cores' speed wandered, second by second (see `cores.Pace`)."""
     usable: float = 1.0
@@ -162,7 +162,7 @@ def _fitted_s(model: Model, replicas: int, part: Part) -> float:
 
 def _drift(model: Model, measurements: Measurements) -> float:
     whole = [part for part in measurements.parts if part.target == "answers"]
-    replicas = measurements.stage_replicas
+    replicas = sum(measurements.replicas[stage] for stage in STAGES)
     shares = np.array([slowness(model, replicas, [part]) for part in whole])
     seconds = np.array([part.seconds for part in whole])
     mean = np.average(shares, weights=seconds)

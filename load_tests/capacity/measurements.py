@@ -85,11 +85,6 @@ class Measurements(Record):
     parts: tuple[Part, ...] = Field(min_length=1)
 
     @property
-    def stage_replicas(self) -> int:
-        """Replicas of all stages together."""
-        return sum(self.replicas[stage] for stage in STAGES)
-
-    @property
     def foreign_share(self) -> float:
         """Share of the cores that other programs kept busy, over the whole load test."""
         taken_s = sum(part.foreign_cores * part.seconds for part in self.parts)

@@ -49,30 +49,12 @@ def part(
     )
 
 
-def with_replica_cores(seen: Measurements, cores: float) -> Measurements:
-    """Return the same load test of an app whose every replica costs so much by the second."""
-    parts = [
-        part.model_copy(
-            update={
-                "stages": {
-                    name: work.model_copy(
-                        update={
-                            "cpu_s": (work.cpu_s or 0.0)
-                            + cores * seen.replicas[name] * part.seconds
-                        }
-                    )
-                    for name, work in part.stages.items()
-                }
-            }
-        )
-        for part in seen.parts
-    ]
-    return seen.model_copy(update={"parts": tuple(parts)})
-
-
-def _slowed(part: Part, slowness: float) -> Part:
+def with_cpu(part: Part, *, times: float = 1.0, more_cores: float = 0.0) -> Part:
+    """Return the same part in which every stage's work took so many times as long, and more."""
     stages = {
-        name: work.model_copy(update={"cpu_s": (work.cpu_s or 0.0) * slowness})
+        name: work.model_copy(
+            update={"cpu_s": times * (work.cpu_s or 0.0) + more_cores * part.seconds}
+        )
         for name, work in part.stages.items()
     }
     return part.model_copy(update={"stages": stages})
@@ -95,7 +77,7 @@ def measurements(
     steps = [
         part("answers", items=round(8 * rate), rate=rate, failed=failed) for rate in (5.0, 10.0)
     ]
-    steps[-1] = _slowed(steps[-1], slowness)
+    steps[-1] = with_cpu(steps[-1], times=slowness)
     return Measurements(
         measured="2026-01-01T00:00:00+00:00",
         url="http://127.0.0.1:8000",

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from unit.capacity_app import ALONE_S, PER_ITEM_S, PER_RUN_S, measurements, with_replica_cores, work
+from unit.capacity_app import ALONE_S, PER_ITEM_S, PER_RUN_S, measurements, with_cpu, work
 
 from load_tests.capacity import measurements as records
 from load_tests.capacity.fit import fit, slowness
@@ -50,7 +50,9 @@ def test_the_fit_recovers_what_a_run_and_an_item_take() -> None:
 
 
 def test_what_replicas_cost_by_the_second_is_not_taken_for_work() -> None:
-    seen = with_replica_cores(measurements(), 0.02)
+    quiet = measurements()
+    parts = tuple(with_cpu(part, more_cores=0.02) for part in quiet.parts)
+    seen = quiet.model_copy(update={"parts": parts})
     model = fit(seen)
     assert model.replica_cores == pytest.approx(0.02, rel=0.01)
     for name in ("captioner", "tagger", "retriever", "answerer"):

@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from unit.capacity_app import measurements, part
+from unit.capacity_app import measurements, part, with_cpu
 
 from load_tests.capacity.fit import Model, fit
 from load_tests.capacity.held_out_report import Compared, compared, picture, summary, table
@@ -25,13 +25,9 @@ def sent_to(app: Model, slow: float = 1.0) -> Part:
     moments = arrivals(RATE, LASTED_S, SEED)
     seen = simulate(app, as_measured(measurements()), moments, seed=3)
     sent = part("answers", items=len(moments), rate=RATE, seconds=seen.seconds)
-    stages = {
-        name: work.model_copy(update={"cpu_s": slow * (work.cpu_s or 0.0)})
-        for name, work in sent.stages.items()
-    }
-    return sent.model_copy(
+    return with_cpu(sent, times=slow).model_copy(
         update={
-            "seed": SEED, "lasted_s": LASTED_S, "took_s": seen.took_s, "stages": stages,
+            "seed": SEED, "lasted_s": LASTED_S, "took_s": seen.took_s,
             "ingress_cpu_s": 0.002 * slow * len(moments),
             "plane_cpu_s": slow * (0.002 * len(moments) + 0.1 * seen.seconds),
         }
