@@ -1,9 +1,9 @@
 """How right predictions are: rates and settings that the fit has not seen.
 
-The profile and every setting's rates take turns, round after round, since cores of a shared host
-are fast in one hour and slow in the next: what is tested is the model, and not which hour it was.
-Predictions know the rounds of the profile alone, and the arrivals, which follow from rate and seed.
-How far one rate's rounds lie apart is the noise of the host.
+The profile is measured again before every setting's rates, round after round, since cores of a
+shared host are fast in one minute and slow in the next: what is tested is the model, and not which
+minute it was. Predictions know the profile alone, all of it, and the arrivals, which follow from
+rate and seed. How far one rate's rounds lie apart is the noise of the host.
 
 Every step keeps what it saw in a file, and a step whose file is there is not done again, so that
 a campaign can be made in pieces. Plans follow from the whole profile and come after all rounds.
@@ -83,7 +83,7 @@ def main(
     photos: Path = Path("bundles/demo/photos"),
 ) -> None:
     """Measure what is wanted and not there yet; compare all that is there with predictions."""
-    campaign = _Campaign(out, command.split(), config, traffic.questions(photos), seconds)
+    campaign = Campaign(out, command.split(), config, traffic.questions(photos), seconds)
     names = [name for name in only.split(",") if name] or [PROFILE, *SETTINGS]
     for number in range(rounds):
         campaign.measured_round(number, names, step_s)
@@ -107,7 +107,17 @@ def main(
     picture(rows, out / "compared.png")
 
 
-class _Campaign:
+class Campaign:
+    """A folder with what was measured so far.
+
+    Args:
+        out: The folder.
+        command: The app's command line, without what it does.
+        config: The Serve config that settings change.
+        asked: Questions, asked in turn.
+        seconds: Of each rate in a round.
+    """
+
     def __init__(
         self,
         out: Path,
@@ -120,23 +130,24 @@ class _Campaign:
         self._asked, self._seconds = asked, seconds
 
     def seen(self, name: str) -> Measurements | None:
-        """Return all rounds of the profile or of a setting; None where there is none yet."""
-        rounds = [read(file) for file in sorted(self._out.glob(f"{name}-[0-9].json"))]
-        return joined(rounds) if rounds else None
+        """Return all of the profile or of a setting's rounds; None where there is none yet."""
+        files = sorted(self._out.glob(f"{name}-[0-9][0-9].json"))
+        return joined([read(file) for file in files]) if files else None
 
     def measured_round(self, number: int, names: Sequence[str], step_s: float) -> None:
-        """Measure the profile and settings that are named, once."""
-        if PROFILE in names:
-            steps = Steps(step_s=step_s, first_round=number)
-            self.measured(f"{PROFILE}-{number}", {}, steps)
-        for place, (name, arguments) in enumerate(SETTINGS.items()):
-            if name in names:
-                rates = self._rates(place, number)
-                self.measured(f"{name}-{number}", arguments, rates)
+        """Measure each setting that is named once, and the profile before each."""
+        settings = [name for name in SETTINGS if name in names] or [""]
+        for turn, name in enumerate(settings, start=number * len(settings)):
+            if PROFILE in names:
+                steps = Steps(step_s=step_s, first_round=turn)
+                self.measured(f"{PROFILE}-{turn:02}", {}, steps)
+            if name:
+                self.measured(f"{name}-{number:02}", SETTINGS[name], self._rates(name, number))
 
-    def _rates(self, place: int, number: int) -> Rates:
+    def _rates(self, name: str, number: int) -> Rates:
         """Return a setting's rates, the same in every round, with arrivals of that round."""
-        capacity = answered_per_s(read(self._out / f"{PROFILE}-0.json").full())
+        capacity = answered_per_s(read(self._out / f"{PROFILE}-00.json").full())
+        place = list(SETTINGS).index(name)
         per_s = tuple(round(capacity * (share - MOVED * place), 2) for share in SHARES)
         return Rates(per_s, self._seconds, 100 + 10 * place + 100 * number)
 

@@ -1,13 +1,19 @@
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 from unit.capacity_app import measurements, part, with_cpu
 
+from load_tests.capacity import held_out
 from load_tests.capacity.fit import Model, fit
+from load_tests.capacity.held_out import Campaign
 from load_tests.capacity.held_out_report import Compared, compared, picture, summary, table
-from load_tests.capacity.measurements import Part
+from load_tests.capacity.measure import Rates, Steps
+from load_tests.capacity.measurements import Measurements, Part
 from load_tests.capacity.prediction import as_measured, slowed
 from load_tests.capacity.simulator import simulate
 from load_tests.capacity.traffic import arrivals
@@ -95,3 +101,69 @@ def test_rows_are_told_and_drawn(row: Compared, tmp_path: Path) -> None:
     picture([row], tmp_path / "rows.png")
     with Image.open(tmp_path / "rows.png") as image:
         assert image.size == (1100, 550)
+
+
+@pytest.fixture
+def campaign(tmp_path: Path) -> Campaign:
+    return Campaign(tmp_path, ["admirer"], Path("serve/config/demo.yaml"), [], seconds=30)
+
+
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Steps | Rates]]:
+    """Return what the campaign starts an app for, and what it sends to it."""
+    started: list[str] = []
+    measured = []
+
+    @contextmanager
+    def started_app(command: Sequence[str], config: Path) -> Iterator[SimpleNamespace]:
+        started.append(config.stem)
+        yield SimpleNamespace(url="", metrics_url="")
+
+    async def measure(
+        url: str, metrics_url: str, asked: object, steps: Steps | Rates, *, tell: object
+    ) -> Measurements:
+        measured.append((started[-1], steps))
+        return measurements()
+
+    monkeypatch.setattr(held_out, "started_app", started_app)
+    monkeypatch.setattr(held_out, "measure", measure)
+    return measured
+
+
+NAMES = ("profile", "two-each", "batch-1")
+
+
+def test_the_profile_is_measured_again_before_every_setting(
+    campaign: Campaign, measured: list[tuple[str, Steps | Rates]]
+) -> None:
+    for number in range(2):
+        campaign.measured_round(number, NAMES, step_s=12)
+    first = ["profile-00", "batch-1-00", "profile-01", "two-each-00"]
+    then = ["profile-02", "batch-1-01", "profile-03", "two-each-01"]
+    assert [name for name, _ in measured] == first + then
+    profiles = [steps for _, steps in measured if isinstance(steps, Steps)]
+    assert [steps.first_round for steps in profiles] == [0, 1, 2, 3]
+    seen = campaign.seen("profile")
+    assert seen
+    assert len(seen.parts) == 4 * len(measurements().parts)
+
+
+def test_rounds_of_a_setting_have_its_rates_and_arrivals_of_their_own(
+    campaign: Campaign, measured: list[tuple[str, Steps | Rates]]
+) -> None:
+    for number in range(2):
+        campaign.measured_round(number, NAMES, step_s=12)
+    rates = {name: steps for name, steps in measured if isinstance(steps, Rates)}
+    assert rates["batch-1-00"].per_s == rates["batch-1-01"].per_s
+    assert not set(rates["batch-1-00"].per_s) & set(rates["two-each-00"].per_s)
+    assert len({each.first_seed for each in rates.values()}) == 4
+
+
+def test_a_campaign_goes_on_where_it_was(
+    campaign: Campaign, measured: list[tuple[str, Steps | Rates]]
+) -> None:
+    campaign.measured_round(0, ("profile",), step_s=12)
+    campaign.measured_round(0, NAMES, step_s=12)
+    assert [name for name, _ in measured].count("profile-00") == 1
+    assert measured[-1][0] == "two-each-00"
+    assert campaign.seen("as-measured") is None
