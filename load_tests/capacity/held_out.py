@@ -131,29 +131,39 @@ class Campaign:
 
     def seen(self, name: str) -> Measurements | None:
         """Return all of the profile or of a setting's rounds; None where there is none yet."""
-        files = sorted(self._out.glob(f"{name}-[0-9][0-9].json"))
-        return joined([read(file) for file in files]) if files else None
+        rounds = [read(file) for file in self._rounds(name)]
+        return joined(rounds) if rounds else None
+
+    def _rounds(self, name: str) -> list[Path]:
+        return sorted(self._out.glob(f"{name}-[0-9][0-9].json"))
 
     def measured_round(self, number: int, names: Sequence[str], step_s: float) -> None:
-        """Measure each setting that is named once, and the profile before each."""
-        settings = [name for name in SETTINGS if name in names] or [""]
-        for turn, name in enumerate(settings, start=number * len(settings)):
-            if PROFILE in names:
-                steps = Steps(step_s=step_s, first_round=turn)
-                self.measured(f"{PROFILE}-{turn:02}", {}, steps)
-            if name:
-                self.measured(f"{name}-{number:02}", SETTINGS[name], self._rates(name, number))
+        """Measure each setting that is named once, and the profile just before each."""
+        settings = [name for name in SETTINGS if name in names]
+        if PROFILE in names and not settings:
+            self._profiled(number, step_s)
+        for name in settings:
+            this_round = f"{name}-{number:02}"
+            if PROFILE in names and not self._file(this_round).exists():
+                self._profiled(len(self._rounds(PROFILE)), step_s)
+            self.measured(this_round, SETTINGS[name], self._rates(name, number))
+
+    def _profiled(self, number: int, step_s: float) -> None:
+        self.measured(f"{PROFILE}-{number:02}", {}, Steps(step_s=step_s, first_round=number))
 
     def _rates(self, name: str, number: int) -> Rates:
         """Return a setting's rates, the same in every round, with arrivals of that round."""
-        capacity = answered_per_s(read(self._out / f"{PROFILE}-00.json").full())
+        capacity = answered_per_s(read(self._file(f"{PROFILE}-00")).full())
         place = list(SETTINGS).index(name)
         per_s = tuple(round(capacity * (share - MOVED * place), 2) for share in SHARES)
         return Rates(per_s, self._seconds, 100 + 10 * place + 100 * number)
 
+    def _file(self, name: str) -> Path:
+        return self._out / f"{name}.json"
+
     def measured(self, name: str, arguments: dict[str, Any], steps: Steps | Rates) -> None:
         """Measure an app with those arguments, unless that was done before."""
-        file = self._out / f"{name}.json"
+        file = self._file(name)
         if file.exists():
             return
         limits = {"limits": {"max_concurrent_requests": IN_FLIGHT}}
@@ -195,7 +205,7 @@ class Campaign:
             made = json.loads((self._out / "plans.json").read_text("utf-8"))
             for number, each in enumerate(made):
                 name, plan = f"plan-{number:02}", Plan.model_validate(each)
-                if (file := self._out / f"{name}.json").exists():
+                if (file := self._file(name)).exists():
                     row = compared(name, model, plan.setting, read(file).answers("open"))
                     rows.append(row.model_copy(update={"target_s": plan.target.p95_s}))
         return rows

@@ -163,7 +163,18 @@ def test_a_campaign_goes_on_where_it_was(
     campaign: Campaign, measured: list[tuple[str, Steps | Rates]]
 ) -> None:
     campaign.measured_round(0, ("profile",), step_s=12)
-    campaign.measured_round(0, NAMES, step_s=12)
-    assert [name for name, _ in measured].count("profile-00") == 1
-    assert measured[-1][0] == "two-each-00"
+    for _ in range(2):
+        campaign.measured_round(0, ("profile", "batch-1"), step_s=12)
+        campaign.measured_round(0, ("profile",), step_s=12)
+    assert [name for name, _ in measured] == ["profile-00", "profile-01", "batch-1-00"]
     assert campaign.seen("as-measured") is None
+
+
+def test_a_campaign_in_pieces_has_a_fresh_profile_in_each(
+    campaign: Campaign, measured: list[tuple[str, Steps | Rates]]
+) -> None:
+    for setting in ("two-each", "batch-1"):
+        campaign.measured_round(0, ("profile", setting), step_s=12)
+    assert [name for name, _ in measured] == [
+        "profile-00", "two-each-00", "profile-01", "batch-1-00",
+    ]  # fmt: skip
