@@ -34,7 +34,7 @@ Made = TypeVar("Made")
 CORES = os.cpu_count() or 1
 SHAPES = ((1, CORES), (CORES, 1))
 """Threads of one model run, and workers that run models at the same time."""
-BATCHES = (1, 2, 4, 8)
+BATCHES = (1, 2, 4, 8, 16)
 
 
 @dataclass(frozen=True, slots=True)
