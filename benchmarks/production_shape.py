@@ -43,7 +43,7 @@ PRODUCTION_SHAPED: Changes = {
 """The tagger is most of the work, and one replica of one thread would leave a core idle; a photo
 takes it two gigabytes. No two stages are equally urgent: those that take turns on a core every few
 milliseconds empty each other's caches. The captioner, much cheaper in batches, comes last, and
-takes both cores where no photo is left to tag. Tags and vectors cost the same in any batch."""
+takes both cores where no photo is left to tag. A batch makes vectors no cheaper."""
 
 
 def make_production_shaped(place: Path = PLACE) -> Path:
