@@ -73,7 +73,7 @@ def main(
     answers: Annotated[int, typer.Option(min=1, max=10_000, help="Of a level's turn.")] = 128,
     seconds: Annotated[float, typer.Option(min=1, max=120, help="Of the limit's turn.")] = 5,
     niceness: Annotated[
-        int | None, typer.Option(min=0, max=19, help="Of the captioner's model; else the config's.")
+        int | None, typer.Option(min=0, max=20, help="Of the captioner's model; else the config's.")
     ] = None,
     command: Annotated[str, typer.Option(help="What starts the app.")] = ".venv/bin/admirer",
 ) -> None:

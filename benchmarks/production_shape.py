@@ -32,7 +32,7 @@ PRODUCTION_SHAPED: Changes = {
     "captioner": {
         "max_new_tokens": 16,
         "engine": {"threads": 2},
-        "batch": {"max_size": 16, "niceness": 19},
+        "batch": {"max_size": 16, "niceness": 20},
     },
     "tagger": {
         "scaling": {"autoscaling": {"min_replicas": 2, "max_replicas": 2}},

@@ -74,8 +74,8 @@ class Batcher(Generic[Item, Value]):
             so that one bad item fails alone and a batch too large for memory still succeeds.
         max_size: Items in one batch.
         max_waiting: Items that may wait beside the batch that runs.
-        niceness: Added to the nice value of the model's thread. Where stages share cores, a model
-            that is much cheaper in batches gains by yielding: items gather while others work.
+        niceness: How far the model's thread yields (`deployments.yielding`). Where stages share
+            cores, a model that is much cheaper in batches gains by it: items gather meanwhile.
         observe: Told of every run, on the event loop.
     """
 

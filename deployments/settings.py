@@ -9,6 +9,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from deployments.messages import Similarity
+from deployments.yielding import IDLE_POLICY
 from models.settings import EngineSettings
 
 
@@ -85,8 +86,9 @@ class BatchSettings(Settings):
     niceness: int = Field(
         default=0,
         ge=0,
-        le=19,
-        description="Added to the nice value of its threads: they yield the cores, batches grow.",
+        le=IDLE_POLICY,
+        description="Added to the nice value of its threads: they yield the cores, batches grow."
+        f" {IDLE_POLICY} is Linux's idle policy: hardly a turn while others want the core.",
     )
 
 

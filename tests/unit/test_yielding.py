@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from deployments.batching import Batcher
-from deployments.yielding import LEAST_URGENT, load_yielding
+from deployments.yielding import IDLE_POLICY, LEAST_URGENT, load_yielding
 
 ON_LINUX = pytest.mark.skipif(
     sys.platform != "linux", reason="only there a thread has a nice value"
@@ -43,6 +43,17 @@ def test_threads_that_a_model_starts_while_it_is_loaded_yield_as_well() -> None:
     assert load_yielding(3, load, "a model") == ("a model", min(here + 3, LEAST_URGENT))
     assert load_yielding(0, load, "another") == ("another", here)
     assert nice_value() == here
+
+
+@ON_LINUX
+def test_all_threads_of_the_idle_policy_run_where_nothing_else_does() -> None:
+    def load() -> list[int]:
+        with ThreadPoolExecutor(1) as thread:
+            return [os.sched_getscheduler(0), thread.submit(os.sched_getscheduler, 0).result()]
+
+    before = os.sched_getscheduler(0)
+    assert load_yielding(IDLE_POLICY, load) == [os.SCHED_IDLE] * 2
+    assert os.sched_getscheduler(0) == before
 
 
 def test_a_model_that_cannot_be_loaded_says_so() -> None:
