@@ -25,6 +25,8 @@ from serve.ingress import Ingress
 from serve.settings import AppSettings, TracingSettings
 
 RETRY_AFTER_S = 1
+CALM_PERIOD_S = 50
+"""Look-back period of a fixed number of replicas: five of Ray's own intervals."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ def _deploy(stage: type, name: str, scaling: Scaling) -> Deployment:
     """Return the deployment of one class, its options named as Ray Serve names them."""
     return deployment(
         name=name,
-        autoscaling_config=_autoscaling(scaling.autoscaling),
+        autoscaling_config=autoscaling(scaling.autoscaling),
         backpressure_config=BackpressureConfig(status_code=503, retry_after_s=RETRY_AFTER_S),
         graceful_shutdown_timeout_s=scaling.graceful_shutdown_timeout_s,
         health_check_period_s=scaling.health_check_period_s,
@@ -94,10 +96,15 @@ def _deploy(stage: type, name: str, scaling: Scaling) -> Deployment:
     )(stage)
 
 
-def _autoscaling(bounds: Autoscaling) -> dict[str, Any]:
+def autoscaling(bounds: Autoscaling) -> dict[str, Any]:
     """Return Ray's autoscaling_config.
 
     Load is reported five times in a look-back period: at Ray's own interval of 10 s, a period
-    shorter than that would see nothing of a burst.
+    shorter than that would see nothing of a burst. A fixed number of replicas needs no haste, and
+    every report costs each caller of a stage and the controller.
     """
-    return {**bounds.model_dump(), "metrics_interval_s": bounds.look_back_period_s / 5}
+    period_s = bounds.look_back_period_s
+    if bounds.min_replicas == bounds.max_replicas:
+        period_s = max(period_s, CALM_PERIOD_S)
+    intervals = {"look_back_period_s": period_s, "metrics_interval_s": period_s / 5}
+    return {**bounds.model_dump(), **intervals}

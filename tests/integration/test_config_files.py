@@ -3,7 +3,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ray.serve.config import AutoscalingConfig
 
+from deployments.settings import Autoscaling
+from serve.app import autoscaling
 from serve.config_files import FOLDER, check, read
 from serve.settings import AppSettings
 
@@ -32,6 +35,14 @@ def test_every_stage_lets_at_least_a_batch_in(file: Path) -> None:
     settings = AppSettings.model_validate(read(file)["applications"][0]["args"])
     for stage in (settings.captioner, settings.tagger, settings.retriever, settings.answerer):
         assert stage.scaling.max_ongoing_requests >= stage.batch.max_size
+
+
+def test_load_is_reported_quickly_where_the_number_of_replicas_follows_it() -> None:
+    follows = autoscaling(Autoscaling(min_replicas=1, max_replicas=4, look_back_period_s=5))
+    assert (follows["look_back_period_s"], follows["metrics_interval_s"]) == (5, 1)
+    fixed = autoscaling(Autoscaling(min_replicas=2, max_replicas=2, look_back_period_s=5))
+    assert fixed["metrics_interval_s"] == 10
+    assert AutoscalingConfig(**fixed).look_back_period_s > fixed["metrics_interval_s"]
 
 
 def test_the_demo_on_a_gpu_differs_in_devices_and_in_what_shared_cores_need() -> None:
