@@ -28,6 +28,7 @@ APP = "admirer"
 START_WITHIN_S = 300
 LOOK_EVERY_S = 0.5
 """Ray takes 60 ms of a core to tell of the stages, and they are starting on the same cores."""
+SIGNALS_SEEN_WITHIN_S = 1
 
 
 class StartError(Exception):
@@ -86,7 +87,8 @@ def launch(options: Options, console: Console) -> None:
             _start(plan, console)
             _introduce(plan, ours, console)
             while True:
-                signal.pause()
+                # Not signal.pause(): where a thread of Ray's gets the signal, it never returns.
+                time.sleep(SIGNALS_SEEN_WITHIN_S)
     except OwnRayError as error:
         raise StartError(str(error)) from error
     except KeyboardInterrupt:
