@@ -32,9 +32,15 @@ _PATIENCE = {"RAY_raylet_start_wait_time_s": "120", "RAY_SERVE_PROXY_READY_CHECK
 _FRUGALITY = {
     "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.5",
     "RAY_SERVE_METRICS_EXPORT_INTERVAL_MS": "1000",
+    "REPORTER_UPDATE_INTERVAL_MS": "10000",
+    "RAY_memory_monitor_refresh_ms": "1000",
+    "RAY_local_fs_monitor_interval_ms": "1000",
+    "RAY_raylet_check_gc_period_milliseconds": "1000",
+    "RAY_raylet_report_resources_period_milliseconds": "1000",
 }
-"""Ray's ten times a second take a tenth of a core, and the models share this machine's; metrics
-leave a process every ten seconds anyway."""
+"""At Ray's own intervals, ten times a second for the most part, these take a tenth of a core, and
+the models share this machine's. Metrics leave a process every ten seconds anyway, the only node
+competes with no other, and memory and disk are still looked at once a second."""
 
 
 def prepare() -> None:
