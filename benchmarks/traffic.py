@@ -83,9 +83,11 @@ async def steady(
 ) -> Window:
     """Have `workers` ask without a pause; return the time of `count` answers in the midst of it.
 
-    The window opens with the answer after each worker's first, so that neither the rush of the
-    beginning nor the calm of the end is in it. What is then still being answered is given up.
+    The window opens with the answer after each worker's second, so that neither the rush of the
+    beginning nor the calm of the end is in it: all first questions meet idle stages, their answers
+    come in a heap, and those after them late. What is then still being answered is given up.
     """
+    before = 2 * workers + 1
     outcomes: list[Outcome] = []
     ended: list[float] = []
     marks: list[Counter[str]] = []
@@ -96,9 +98,9 @@ async def steady(
         while True:
             outcomes.append(await _ask(client, next(endless)))
             ended.append(time.perf_counter())
-            if len(outcomes) in {workers + 1, workers + 1 + count}:
+            if len(outcomes) in {before, before + count}:
                 marks.append(read())
-            if len(outcomes) == workers + 1 + count:
+            if len(outcomes) == before + count:
                 is_over.set()
 
     async with _client(url) as client:
@@ -107,9 +109,8 @@ async def steady(
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-    window = slice(workers + 1, workers + 1 + count)
-    seconds = ended[workers + count] - ended[workers]
-    return Window(outcomes[window], seconds, marks[1] - marks[0])
+    seconds = ended[before + count - 1] - ended[before - 1]
+    return Window(outcomes[before : before + count], seconds, marks[1] - marks[0])
 
 
 async def crowd(

@@ -160,7 +160,10 @@ async def test_a_window_has_so_many_answers_and_neither_the_first_nor_the_last()
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
 
+    read_at: list[int] = []
+
     def read() -> Counter[str]:
+        read_at.append(served)
         return Counter({"served": served})
 
     async with server:
@@ -169,4 +172,5 @@ async def test_a_window_has_so_many_answers_and_neither_the_first_nor_the_last()
     await asyncio.gather(*(each for each in connections if each))
     assert [each.status for each in window.outcomes] == [200] * 20
     assert 20 - 4 <= window.spent["served"] <= 20 + 4
+    assert 2 * 4 + 1 <= read_at[0] <= 3 * 4 + 1, "each worker's first two are over"
     assert window.seconds > 0
