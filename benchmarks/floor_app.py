@@ -5,7 +5,6 @@ batchers and metrics are the app's own; only the models are not there.
 """
 
 import os
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -29,7 +28,7 @@ from models.clip import Vectors
 from models.photos import Rgb
 from models.tagging import Tag
 from serve.app import Loaders, bind
-from serve.launcher import SIGNALS_SEEN_WITHIN_S
+from serve.launcher import wait_for_signal
 from serve.local import settings_of
 from serve.own_ray import own_ray, prepare
 from serve.transport import Transport, environment
@@ -109,8 +108,7 @@ def main(
         from ray import serve as ray_serve
 
         ray_serve.run(bind(settings, loaders), route_prefix="/", logging_config=logging)
-        while True:
-            time.sleep(SIGNALS_SEEN_WITHIN_S)
+        wait_for_signal()
 
 
 def _prepare(transport: Transport) -> None:

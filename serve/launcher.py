@@ -28,7 +28,7 @@ APP = "admirer"
 START_WITHIN_S = 300
 LOOK_EVERY_S = 0.5
 """Ray takes 60 ms of a core to tell of the stages, and they are starting on the same cores."""
-SIGNALS_SEEN_WITHIN_S = 1
+SIGNAL_SEEN_WITHIN_S = 1
 
 
 class StartError(Exception):
@@ -86,9 +86,7 @@ def launch(options: Options, console: Console) -> None:
             _check_room(plan.settings)
             _start(plan, console)
             _introduce(plan, ours, console)
-            while True:
-                # Not signal.pause(): where a thread of Ray's gets the signal, it never returns.
-                time.sleep(SIGNALS_SEEN_WITHIN_S)
+            wait_for_signal()
     except OwnRayError as error:
         raise StartError(str(error)) from error
     except KeyboardInterrupt:
@@ -133,6 +131,15 @@ def _is_ours(url: str) -> bool:
     except (httpx.HTTPError, ValueError):
         return False
     return bool(health == {"status": "live"})
+
+
+def wait_for_signal() -> None:
+    """Wait until the handler of a signal raises, whichever thread the system gives the signal to.
+
+    Where a thread of Ray's gets it, signal.pause() in the main one never returns.
+    """
+    while True:
+        time.sleep(SIGNAL_SEEN_WITHIN_S)
 
 
 def _stop_on_signals() -> None:

@@ -38,9 +38,9 @@ _FRUGALITY = {
     "RAY_raylet_check_gc_period_milliseconds": "1000",
     "RAY_raylet_report_resources_period_milliseconds": "1000",
 }
-"""At Ray's own intervals, ten times a second for the most part, these take a tenth of a core, and
-the models share this machine's. Metrics leave a process every ten seconds anyway, the only node
-competes with no other, and memory and disk are still looked at once a second."""
+"""Ray's control loop alone, ten times a second, would take a tenth of a core, and the models share
+this machine's. Metrics leave a process every ten seconds anyway, the only node competes with no
+other, and memory and disk are still looked at once a second."""
 
 
 def prepare() -> None:

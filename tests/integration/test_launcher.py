@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -83,8 +83,30 @@ def test_gpus_that_are_not_there_are_one_line_and_not_minutes_of_waiting() -> No
     ]
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
-def test_the_app_starts_answers_and_leaves_nothing_behind(stop: int, tmp_path: Path) -> None:
+def _as_a_terminal_does(process: int) -> None:
+    """Interrupt the whole group, Ray's processes included."""
+    os.killpg(process, signal.SIGINT)
+
+
+def _as_kill_does(process: int) -> None:
+    os.kill(process, signal.SIGTERM)
+
+
+def _in_another_thread(process: int) -> None:
+    """Terminate as Linux may: by any thread of the process that does not block the signal."""
+    for folder in Path(f"/proc/{process}/task").iterdir():
+        status = dict(line.split(":\t", 1) for line in (folder / "status").read_text().splitlines())
+        is_blocked = int(status["SigBlk"], 16) >> (signal.SIGTERM - 1) & 1
+        if int(folder.name) != process and not is_blocked:
+            assert ctypes.CDLL(None).tgkill(process, int(folder.name), signal.SIGTERM) == 0
+            return
+    raise AssertionError("every other thread blocks the signal")
+
+
+@pytest.mark.parametrize("stop", [_as_a_terminal_does, _as_kill_does, _in_another_thread])
+def test_the_app_starts_answers_and_leaves_nothing_behind(
+    stop: Callable[[int], None], tmp_path: Path
+) -> None:
     port, log = free_port(), tmp_path / "log"
     with log.open("w") as output:
         process = subprocess.Popen(
@@ -114,11 +136,7 @@ def test_the_app_starts_answers_and_leaves_nothing_behind(stop: int, tmp_path: P
         assert httpx.get(f"http://127.0.0.1:{port}/health/ready", trust_env=False).is_success
         ours = psutil.Process(process.pid).children(recursive=True)
         assert ours
-        if stop == signal.SIGINT:
-            # As a terminal does: to the whole group, Ray's processes included.
-            os.killpg(process.pid, stop)
-        else:
-            _send_to_another_thread(process.pid, stop)
+        stop(process.pid)
         assert process.wait(60) == 0, log.read_text()
         assert [each for each in ours if each.is_running()] == []
         assert log.read_text().splitlines()[-1] == "Stopped."
@@ -126,14 +144,3 @@ def test_the_app_starts_answers_and_leaves_nothing_behind(stop: int, tmp_path: P
         if process.poll() is None:
             process.terminate()
             process.wait(60)
-
-
-def _send_to_another_thread(process: int, number: int) -> None:
-    """Send a signal as Linux may: to any thread of the process that does not block it."""
-    for folder in Path(f"/proc/{process}/task").iterdir():
-        status = dict(line.split(":\t", 1) for line in (folder / "status").read_text().splitlines())
-        is_blocked = int(status["SigBlk"], 16) >> (number - 1) & 1
-        if int(folder.name) != process and not is_blocked:
-            assert ctypes.CDLL(None).tgkill(process, int(folder.name), number) == 0
-            return
-    raise AssertionError("every other thread blocks the signal")
