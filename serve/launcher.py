@@ -134,10 +134,11 @@ def _is_ours(url: str) -> bool:
 
 
 def wait_for_signal() -> None:
-    """Wait until the handler of a signal raises, whichever thread the system gives the signal to.
+    """Wait for SIGINT or SIGTERM, whichever thread gets it, and raise KeyboardInterrupt.
 
     Where a thread of Ray's gets it, signal.pause() in the main one never returns.
     """
+    _stop_on_signals()  # a process that was started in the background ignores SIGINT until now
     while True:
         time.sleep(SIGNAL_SEEN_WITHIN_S)
 

@@ -83,6 +83,19 @@ def test_gpus_that_are_not_there_are_one_line_and_not_minutes_of_waiting() -> No
     ]
 
 
+def test_what_waits_for_a_signal_stops_though_it_was_started_in_the_background() -> None:
+    # Where a script starts a program with "&", the program ignores SIGINT.
+    words = ["sh", "-c", 'trap "" INT; exec "$0" -c "$1"', sys.executable]
+    program = "from serve.launcher import wait_for_signal; wait_for_signal()"
+    process = subprocess.Popen([*words, program], cwd=CHECKOUT, stderr=subprocess.PIPE, text=True)
+    until = time.monotonic() + 30
+    while process.poll() is None and time.monotonic() < until:
+        time.sleep(0.2)
+        process.send_signal(signal.SIGINT)  # again and again: it may not wait yet
+    process.kill()
+    assert process.communicate()[1].endswith("KeyboardInterrupt\n")
+
+
 def _as_a_terminal_does(process: int) -> None:
     """Interrupt the whole group, Ray's processes included."""
     os.killpg(process, signal.SIGINT)
