@@ -127,7 +127,7 @@ def evaluate(context: typer.Context) -> None:
 @app.command(context_settings=_PASS_ON)
 def capacity(context: typer.Context) -> None:
     """Plan replicas, nodes and cost for a rate and a p95."""
-    from serve.capacity_command import main as plan
+    from capacity.__main__ import main as plan
 
     command = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     command.command()(plan)

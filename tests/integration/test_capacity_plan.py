@@ -8,18 +8,18 @@ from typing import Any
 import pytest
 import yaml
 from jsonschema import Draft7Validator
+from support.capacity_app import measurements
 from typer.testing import CliRunner
-from unit.capacity_app import measurements
 
-from load_tests.capacity import command, overlay
-from load_tests.capacity import measurements as records
-from load_tests.capacity.fit import fit
-from load_tests.capacity.plan import Plan, core_s
-from load_tests.capacity.prediction import calibrated
-from load_tests.capacity.problems import CapacityError
-from load_tests.capacity.replay import Replay
-from load_tests.capacity.search import search
-from load_tests.capacity.target import Nodes, Target, priced, read_prices, unpriced
+from capacity import measurements as records
+from capacity import overlay, run
+from capacity.fit import fit
+from capacity.plan import Plan, core_s
+from capacity.prediction import calibrated
+from capacity.problems import CapacityError
+from capacity.replay import Replay
+from capacity.search import search
+from capacity.target import Nodes, Target, priced, read_prices, unpriced
 from serve.__main__ import app
 from serve.settings import AppSettings
 
@@ -51,7 +51,7 @@ def seen(tmp_path: Path) -> Path:
     return file
 
 
-def run(*arguments: object) -> Any:
+def invoke(*arguments: object) -> Any:
     return CliRunner(env={"COLUMNS": "200"}).invoke(
         app, ["capacity", *(str(each) for each in arguments)]
     )
@@ -133,9 +133,9 @@ def test_a_replay_stands_in_the_report_and_is_drawn(small: Plan, tmp_path: Path)
     replayed = Replay(
         predicted=small.predicted, sent=300, answered=300, answers_per_s=30, p50_s=0.1, p95_s=0.2
     )
-    command.write(small, model, seen, [], tmp_path)
+    run.write(small, model, seen, [], tmp_path)
     without = (tmp_path / "report.png").read_bytes()
-    command.write(small, model, seen, [replayed], tmp_path)
+    run.write(small, model, seen, [replayed], tmp_path)
     assert "Replay: predicted" in (tmp_path / "report.html").read_text("utf-8")
     assert (tmp_path / "report.png").read_bytes() != without
     (row,) = json.loads((tmp_path / "replay.json").read_text("utf-8"))
@@ -203,7 +203,7 @@ def test_prices_become_a_cost_and_missing_ones_are_refused(tmp_path: Path) -> No
 
 def test_the_command_writes_a_plan_its_values_and_a_report(seen: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    result = run("--rate", 30, "--p95-ms", 300, "--no-prices", "--from", seen, "--out", out)
+    result = invoke("--rate", 30, "--p95-ms", 300, "--no-prices", "--from", seen, "--out", out)
     assert result.exit_code == 0, result.output
     assert {"plan.json", "values.yaml", "report.html", "report.png"} <= {
         each.name for each in out.iterdir()
@@ -246,7 +246,7 @@ def test_every_reason_for_no_plan_is_one_line_and_an_exit_status(
     ]
     for number, arguments in enumerate(refused):
         out = tmp_path / str(number)
-        result = run(*arguments, "--out", out)
+        result = invoke(*arguments, "--out", out)
         assert is_one_line_error(result), (arguments, result.output)
         assert not (out / "plan.json").exists()
 
@@ -254,16 +254,16 @@ def test_every_reason_for_no_plan_is_one_line_and_an_exit_status(
 def test_prices_are_asked_for_unless_a_plan_without_cost_is_wanted(
     seen: Path, tmp_path: Path
 ) -> None:
-    result = run("--rate", 30, "--p95-ms", 300, "--from", seen, "--out", tmp_path / "out")
+    result = invoke("--rate", 30, "--p95-ms", 300, "--from", seen, "--out", tmp_path / "out")
     assert is_one_line_error(result)
     assert "--prices FILE" in result.stderr
     assert not (tmp_path / "out").exists()
 
 
 def test_questions_are_needed(tmp_path: Path) -> None:
-    source = command.Source(None, "http://127.0.0.1:9", "x", tmp_path, tmp_path, None, (), 5, 1)
+    source = run.Source(None, "http://127.0.0.1:9", "x", tmp_path, tmp_path, None, (), 5, 1)
     with pytest.raises(CapacityError, match=r"has no questions\.jsonl"):
-        command.measurements(source, [], tmp_path, lambda _: None)
+        run.measurements(source, [], tmp_path, lambda _: None)
 
 
 def _over(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:

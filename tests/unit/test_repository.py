@@ -6,6 +6,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from setuptools import find_packages
 
 from serve import settings_table
 
@@ -56,10 +57,11 @@ def test_the_readme_names_the_command(command: str) -> None:
 
 
 def test_every_package_with_modules_is_installed() -> None:
-    listed = set(
-        tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
-    )
-    rooms = {"bank", "deployments", "evaluation", "load_tests", "models", "serve", "training"}
+    setuptools = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    include = setuptools["packages"]["find"]["include"]
+    rooms = {each.removesuffix("*") for each in include}
+    assert rooms >= {"bank", "deployments", "evaluation", "models", "serve"}
+    listed = set(find_packages(str(ROOT), include=include))
     found = {
         ".".join(folder.relative_to(ROOT).parts)
         for room in rooms

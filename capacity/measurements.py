@@ -10,9 +10,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from load_tests.capacity.problems import CapacityError
+from capacity.problems import CapacityError
 
-VERSION = 1
 STAGES = ("captioner", "tagger", "retriever", "assembler", "answerer")
 MOST_FOREIGN = 0.1
 """Share of the cores that other programs may take while an app is measured."""
@@ -136,11 +135,6 @@ class Measurements(Record):
 def answered_per_s(parts: Sequence[Part]) -> float:
     """Return the answers a second of all those parts together."""
     return sum(len(part.took_s) for part in parts) / sum(part.seconds for part in parts)
-
-
-def joined(each: Sequence[Measurements]) -> Measurements:
-    """Return load tests of one app, made at different times, as one."""
-    return each[0].model_copy(update={"parts": tuple(part for one in each for part in one.parts)})
 
 
 def write(measurements: Measurements, file: Path) -> None:

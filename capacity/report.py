@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from load_tests.capacity import traffic
-from load_tests.capacity.fit import Model
-from load_tests.capacity.measurements import STAGES, Measurements
-from load_tests.capacity.plan import Plan
-from load_tests.capacity.prediction import Prediction, as_measured, predict
-from load_tests.capacity.replay import COLUMNS, Replay
-from load_tests.capacity.simulator import Setting
+from capacity import traffic
+from capacity.fit import Model
+from capacity.measurements import STAGES, Measurements
+from capacity.plan import Plan
+from capacity.prediction import Prediction, as_measured, predict
+from capacity.replay import COLUMNS, Replay
+from capacity.simulator import Setting
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -95,7 +95,7 @@ def write_page(
     (folder / "report.png").write_bytes(picture)
     seen = ""
     if replays:
-        rows = _cells([COLUMNS, *(each.row(COLUMNS) for each in replays)])
+        rows = _cells([COLUMNS, *(each.row() for each in replays)])
         seen = f"<h2>Replay: predicted &gt; seen</h2><table>{rows}</table>"
     page = _PAGE.format(
         title=html.escape(summary(plan, model)[0][1]),

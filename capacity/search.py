@@ -8,10 +8,10 @@ and says so.
 import math
 from collections.abc import Sequence
 
-from load_tests.capacity import traffic
-from load_tests.capacity.fit import Model
-from load_tests.capacity.measurements import STAGES
-from load_tests.capacity.plan import (
+from capacity import traffic
+from capacity.fit import Model
+from capacity.measurements import STAGES
+from capacity.plan import (
     CORES,
     GPUS,
     INGRESS,
@@ -23,11 +23,11 @@ from load_tests.capacity.plan import (
     replicas,
     shares,
 )
-from load_tests.capacity.prediction import Prediction, predict
-from load_tests.capacity.problems import CapacityError
-from load_tests.capacity.simulator import Setting
-from load_tests.capacity.stage import StageSetting
-from load_tests.capacity.target import Group, Nodes, Target
+from capacity.prediction import Prediction, predict
+from capacity.problems import CapacityError
+from capacity.simulator import Setting
+from capacity.stage import StageSetting
+from capacity.target import Group, Nodes, Target
 
 SERVED = 0.995
 """Least share of the questions that a plan must answer."""

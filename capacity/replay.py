@@ -8,37 +8,61 @@ from statistics import median
 
 import numpy as np
 
-from load_tests.capacity import traffic
-from load_tests.capacity.fit import Model
-from load_tests.capacity.prediction import Seen, ms, predict
-from load_tests.capacity.problems import CapacityError
-from load_tests.capacity.processes import LocalApp, busy_core_s
-from load_tests.capacity.simulator import Setting
-from load_tests.capacity.traffic import Question, Traffic
+from capacity import traffic
+from capacity.fit import Model
+from capacity.measurements import Record
+from capacity.prediction import Prediction, ms, predict
+from capacity.problems import CapacityError
+from capacity.processes import LocalApp, busy_core_s
+from capacity.simulator import Setting
+from capacity.traffic import Question, Traffic
 
 COLUMNS = (
     "rate", "served", "answers/s", "error", "p50 ms", "p95 ms", "p95 error", "in band", "others",
 )  # fmt: skip
 
 
-class Replay(Seen):
-    """A rate that was sent to the plan."""
+class Replay(Record):
+    """A rate that was sent to the plan, beside what was predicted of it."""
 
+    predicted: Prediction
     sent: int
     answered: int
+    answers_per_s: float
     p50_s: float
+    p95_s: float
     foreign_cores: float | None = None
     """That other processes kept busy; what they took is missing from what was predicted."""
 
-    def cells(self) -> dict[str, str]:
-        """Return what a table says of it by heading: predicted > seen."""
-        said = self.predicted
-        return {
-            **super().cells(),
-            "served": f"{said.served_share:.0%} > {self.answered / self.sent:.0%}",
-            "p50 ms": f"{ms(said.p50_s.middle)} > {ms(self.p50_s)}",
-            "others": "" if self.foreign_cores is None else f"{self.foreign_cores:.2f}",
-        }
+    @property
+    def throughput_error(self) -> float:
+        """Predicted to seen answers a second, less 1."""
+        return self.predicted.answers_per_s.middle / self.answers_per_s - 1
+
+    @property
+    def p95_error(self) -> float:
+        """Predicted to seen p95, less 1."""
+        return self.predicted.p95_s.middle / self.p95_s - 1
+
+    @property
+    def in_band(self) -> bool:
+        """Whether the seen p95 is within the predicted band."""
+        return self.predicted.p95_s.low <= self.p95_s <= self.predicted.p95_s.high
+
+    def row(self) -> tuple[str, ...]:
+        """Return what a table says of it under `COLUMNS`: predicted > seen."""
+        said, p95 = self.predicted, self.predicted.p95_s
+        return (
+            f"{said.rate:.2f}",
+            f"{said.served_share:.0%} > {self.answered / self.sent:.0%}",
+            f"{said.answers_per_s.middle:.2f} > {self.answers_per_s:.2f}",
+            f"{self.throughput_error:+.1%}",
+            f"{ms(said.p50_s.middle)} > {ms(self.p50_s)}",
+            f"{ms(p95.middle)} ({ms(p95.low)}-{ms(p95.high)}) > {ms(self.p95_s)}",
+            f"{self.p95_error:+.1%}",
+            "yes" if self.in_band else "no",
+            "" if self.foreign_cores is None else f"{self.foreign_cores:.2f}",
+        )
 
 
 async def replay_rate(

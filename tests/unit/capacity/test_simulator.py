@@ -4,12 +4,12 @@ from itertools import pairwise
 import pytest
 import simpy
 
-from load_tests.capacity.cores import Cores
-from load_tests.capacity.fit import Model, StageModel
-from load_tests.capacity.measurements import STAGES
-from load_tests.capacity.simulator import Autoscaling, Setting, simulate, simulate_callers
-from load_tests.capacity.stage import HostedStage, RefusedError, SimulatedStage, StageSetting
-from load_tests.capacity.traffic import arrivals
+from capacity.cores import Cores
+from capacity.fit import Model, StageModel
+from capacity.measurements import STAGES
+from capacity.simulator import Setting, simulate, simulate_callers
+from capacity.stage import HostedStage, RefusedError, SimulatedStage, StageSetting
+from capacity.traffic import arrivals
 
 WIDE = StageSetting(
     replicas=1, max_items=1, max_waiting=10_000, max_ongoing=10_000, max_queued=10_000
@@ -263,15 +263,6 @@ def test_a_hosted_model_accepts_no_more_calls_than_its_rate() -> None:
         hosted.call().callbacks.append(lambda _: ends.append(env.now))
     env.run()
     assert ends == [0.5, 1.0, 1.5]
-
-
-def test_an_autoscaler_adds_replicas_after_its_delay() -> None:
-    moments = arrivals(15.0, 40, seed=6)
-    grows = {"tagger": Autoscaling(target_ongoing=2, max_replicas=4)}
-    fixed = simulate(model(tagger=stage(0.1)), setting(), moments, seed=0)
-    scaled = simulate(model(tagger=stage(0.1)), setting(), moments, seed=0, autoscaling=grows)
-    assert scaled.replicas["tagger"] > fixed.replicas["tagger"] == 1
-    assert scaled.quantile_s(0.5) < fixed.quantile_s(0.5)
 
 
 def test_arrivals_are_poisson_and_the_same_for_a_seed() -> None:

@@ -6,7 +6,7 @@ Counts only. Ray makes the sums of histograms up from the middles of their bucke
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from load_tests.capacity.problems import CapacityError
+from capacity.problems import CapacityError
 
 RUNS = "ray_admirer_model_seconds_count"
 ITEMS = "ray_admirer_queue_seconds_count"

@@ -6,8 +6,8 @@ from typing import Literal
 import yaml
 from pydantic import Field, ValidationError
 
-from load_tests.capacity.measurements import Measurements, Record
-from load_tests.capacity.problems import CapacityError
+from capacity.measurements import Measurements, Record
+from capacity.problems import CapacityError
 
 Group = Literal["cpu", "gpu"]
 

@@ -12,17 +12,17 @@ from statistics import NormalDist, fmean, median
 
 import numpy as np
 
-from load_tests.capacity import traffic
-from load_tests.capacity.fit import Model, StageModel, slowness
-from load_tests.capacity.measurements import (
+from capacity import traffic
+from capacity.fit import Model, StageModel, slowness
+from capacity.measurements import (
     STAGES,
     Measurements,
     Part,
     Record,
     answered_per_s,
 )
-from load_tests.capacity.simulator import Outcome, Setting, simulate, simulate_callers
-from load_tests.capacity.stage import StageSetting
+from capacity.simulator import Outcome, Setting, simulate, simulate_callers
+from capacity.stage import StageSetting
 
 DRAWS = 7
 CALIBRATED_ON = 400
@@ -34,7 +34,7 @@ QUICK, SEEDS = 0.25, 5
 """Quantile of answers that seldom wait for others, and simulations of each rate."""
 RUN_TO_RUN = 0.15
 """Standard deviation, as a share, of what equal work costs against the load test's: at least. On
-virtual cores, 244 rates of eleven campaigns saw 0.84 to 1.42 times as much within two hours."""
+virtual cores, 244 rates saw 0.84 to 1.42 times as much within two hours of it."""
 
 
 class Band(Record):
@@ -62,46 +62,6 @@ class Prediction(Record):
     utilisation: dict[str, float]
     ongoing: dict[str, float]
     most_in_flight: int
-
-
-class Seen(Record):
-    """A rate as it went, beside what was predicted of it."""
-
-    predicted: Prediction
-    answers_per_s: float
-    p95_s: float
-
-    @property
-    def throughput_error(self) -> float:
-        """Predicted to seen answers a second, less 1."""
-        return self.predicted.answers_per_s.middle / self.answers_per_s - 1
-
-    @property
-    def p95_error(self) -> float:
-        """Predicted to seen p95, less 1."""
-        return self.predicted.p95_s.middle / self.p95_s - 1
-
-    @property
-    def in_band(self) -> bool:
-        """Whether the seen p95 is within the predicted band."""
-        return self.predicted.p95_s.low <= self.p95_s <= self.predicted.p95_s.high
-
-    def cells(self) -> dict[str, str]:
-        """Return what a table says of it by heading: predicted > seen."""
-        said, p95 = self.predicted, self.predicted.p95_s
-        return {
-            "rate": f"{said.rate:.2f}",
-            "answers/s": f"{said.answers_per_s.middle:.2f} > {self.answers_per_s:.2f}",
-            "error": f"{self.throughput_error:+.1%}",
-            "p95 ms": f"{ms(p95.middle)} ({ms(p95.low)}-{ms(p95.high)}) > {ms(self.p95_s)}",
-            "p95 error": f"{self.p95_error:+.1%}",
-            "in band": "yes" if self.in_band else "no",
-        }
-
-    def row(self, headings: Sequence[str]) -> tuple[str, ...]:
-        """Return its cells in the order of a table's headings."""
-        cells = self.cells()
-        return tuple(cells[heading] for heading in headings)
 
 
 def ms(seconds: float) -> str:

@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 
 import psutil
 
-from load_tests.capacity import prometheus, traffic
-from load_tests.capacity.measurements import (
+from capacity import prometheus, traffic
+from capacity.measurements import (
     STAGES,
     Device,
     Measurements,
@@ -23,9 +23,9 @@ from load_tests.capacity.measurements import (
     StageWork,
     answered_per_s,
 )
-from load_tests.capacity.problems import CapacityError
-from load_tests.capacity.processes import INGRESS, PLANE, LocalApp, busy_core_s
-from load_tests.capacity.traffic import Question, Reply, Target, Traffic
+from capacity.problems import CapacityError
+from capacity.processes import INGRESS, PLANE, LocalApp, busy_core_s
+from capacity.traffic import Question, Reply, Target, Traffic
 
 WARM_UP_S = 3.0
 COUNTS_EVERY_S = 1.5
@@ -53,13 +53,10 @@ class Steps:
     step_s: float = 15
     rounds: int = 1
     """Of all of it: where cores are fast and slow by the minute, one round sees one such minute."""
-    first_round: int = 0
-    """Where rounds are measured one by one, so that each has arrivals of its own."""
 
     async def run(self, test: "LoadTest") -> list[Part]:
         """Return what was seen of each stage alone, the whole one at a time, full, and in steps."""
-        numbers = range(self.first_round, self.first_round + self.rounds)
-        return [part for number in numbers for part in await self._round(test, number)]
+        return [part for number in range(self.rounds) for part in await self._round(test, number)]
 
     async def _round(self, test: "LoadTest", number: int) -> list[Part]:
         parts = [await test.closed("answers", 1, 2 * self.alone_s)]
@@ -76,28 +73,11 @@ class Steps:
         return parts
 
 
-@dataclass(frozen=True)
-class Rates:
-    """Nothing but rates with Poisson arrivals: what a prediction is compared with."""
-
-    per_s: tuple[float, ...]
-    seconds: float
-    """Of each rate."""
-    first_seed: int
-
-    async def run(self, test: "LoadTest") -> list[Part]:
-        """Return what was seen of each rate."""
-        return [
-            await test.open(rate, self.seconds, self.first_seed + number)
-            for number, rate in enumerate(self.per_s)
-        ]
-
-
 async def measure(
     url: str,
     metrics_url: str,
     asked: Sequence[Question],
-    steps: Steps | Rates,
+    steps: Steps,
     *,
     cores: float | None = None,
     on_gpu: Sequence[str] = (),

@@ -8,18 +8,18 @@ from pathlib import Path
 import psutil
 import yaml
 
-from load_tests.capacity import measurements as records
-from load_tests.capacity import overlay, report, traffic
-from load_tests.capacity.fit import Model, fit
-from load_tests.capacity.local_app import started_app, write_config
-from load_tests.capacity.measure import Steps, measure
-from load_tests.capacity.measurements import Measurements
-from load_tests.capacity.plan import Plan
-from load_tests.capacity.prediction import calibrated
-from load_tests.capacity.problems import CapacityError
-from load_tests.capacity.replay import Replay, replay_rate, write_replays
-from load_tests.capacity.search import search
-from load_tests.capacity.target import Prices, Target, priced, unpriced
+from capacity import measurements as records
+from capacity import overlay, report, traffic
+from capacity.fit import Model, fit
+from capacity.local_app import started_app, write_config
+from capacity.measure import Steps, measure
+from capacity.measurements import Measurements
+from capacity.plan import Plan
+from capacity.prediction import calibrated
+from capacity.problems import CapacityError
+from capacity.replay import Replay, replay_rate, write_replays
+from capacity.search import search
+from capacity.target import Prices, Target, priced, unpriced
 
 REPLAYED = (0.8, 1.0)
 """Shares of the target's rate."""

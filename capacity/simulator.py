@@ -12,10 +12,10 @@ from functools import partial
 import numpy as np
 import simpy
 
-from load_tests.capacity.cores import Cores
-from load_tests.capacity.fit import Model
-from load_tests.capacity.measurements import STAGES, Record
-from load_tests.capacity.stage import (
+from capacity.cores import Cores
+from capacity.fit import Model
+from capacity.measurements import STAGES, Record
+from capacity.stage import (
     HostedStage,
     Process,
     RefusedError,
@@ -49,15 +49,6 @@ class Setting(Record):
         return sum(stage.replicas for stage in self.stages.values())
 
 
-class Autoscaling(Record):
-    """How one stage follows the load: every second, after a delay, and a start that takes time."""
-
-    target_ongoing: float
-    max_replicas: int
-    upscale_delay_s: float = 2.0
-    start_s: float = 5.0
-
-
 @dataclass(frozen=True)
 class Outcome:
     """What became of the simulated questions."""
@@ -69,7 +60,6 @@ class Outcome:
     ongoing: dict[str, float]
     """Calls that the busiest replica of each stage has, at the 95th percentile."""
     most_in_flight: int
-    replicas: dict[str, int]
     batches: dict[str, float]
     """Mean calls in a run of each stage that had one."""
 
@@ -83,16 +73,9 @@ class Outcome:
         return float(np.quantile(np.array(self.took_s), share)) if self.took_s else float("inf")
 
 
-def simulate(
-    model: Model,
-    setting: Setting,
-    moments: Sequence[float],
-    *,
-    seed: int,
-    autoscaling: dict[str, Autoscaling] | None = None,
-) -> Outcome:
+def simulate(model: Model, setting: Setting, moments: Sequence[float], *, seed: int) -> Outcome:
     """Return what becomes of questions that are asked at those moments; the same for a seed."""
-    return _Simulation(model, setting, seed).run(moments, autoscaling or {})
+    return _Simulation(model, setting, seed).run(moments)
 
 
 def simulate_callers(
@@ -131,11 +114,8 @@ class _Simulation:
             work = partial(self._cores.work, niceness=niceness)
         return SimulatedStage(self._env, model, setting, work, self._chance)
 
-    def run(self, moments: Sequence[float], autoscaling: dict[str, Autoscaling]) -> Outcome:
-        asking = self._env.process(self._ask(moments))
-        self._asking = [asking]
-        for stage, policy in autoscaling.items():
-            self._env.process(self._scale(self._stages[stage], policy, asking))
+    def run(self, moments: Sequence[float]) -> Outcome:
+        self._asking = [self._env.process(self._ask(moments))]
         return self._outcome()
 
     def run_callers(self, callers: int, seconds: float) -> Outcome:
@@ -167,10 +147,6 @@ class _Simulation:
                 for name, each in self._stages.items()
             },
             self._most,
-            {
-                name: len(each.replicas) if isinstance(each, SimulatedStage) else 1
-                for name, each in self._stages.items()
-            },
             {
                 name: len(self._took_s) / runs
                 for name, each in self._stages.items()
@@ -224,21 +200,3 @@ class _Simulation:
         with ingress.request() as turn:
             yield turn
             yield self._cores.work(self._model.ingress_s * share)
-
-    def _scale(
-        self, stage: SimulatedStage | HostedStage, policy: Autoscaling, asking: simpy.Process
-    ) -> Process:
-        wanted_since: float | None = None
-        while asking.is_alive and isinstance(stage, SimulatedStage):
-            yield self._env.timeout(1.0)
-            ongoing = sum(replica.ongoing for replica in stage.replicas)
-            wanted = min(policy.max_replicas, -(-ongoing // policy.target_ongoing))
-            if wanted <= len(stage.replicas):
-                wanted_since = None
-            elif wanted_since is None:
-                wanted_since = self._env.now
-            elif self._env.now - wanted_since >= policy.upscale_delay_s:
-                yield self._env.timeout(policy.start_s)
-                for _ in range(int(wanted) - len(stage.replicas)):
-                    stage.add_replica()
-                wanted_since = None

@@ -19,7 +19,7 @@ from typing import Any
 import httpx
 import yaml
 
-from load_tests.capacity.problems import CapacityError
+from capacity.problems import CapacityError
 
 START_WITHIN_S = 180
 STOP_WITHIN_S = 60

@@ -2,16 +2,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from unit.capacity_app import ALONE_S, PER_ITEM_S, PER_RUN_S, measurements, with_cpu, work
+from support.capacity_app import ALONE_S, PER_ITEM_S, PER_RUN_S, measurements, with_cpu, work
 
-from load_tests.capacity import measurements as records
-from load_tests.capacity.fit import fit, slowness
-from load_tests.capacity.prediction import as_measured, calibrated, predict
-from load_tests.capacity.problems import CapacityError
-from load_tests.capacity.prometheus import ITEMS, MAX_ITEMS, NICENESS, RUNS, Counts
-from load_tests.capacity.regression import affine
-from load_tests.capacity.simulator import simulate_callers
-from load_tests.capacity.traffic import arrivals, server_timing
+from capacity import measurements as records
+from capacity.fit import fit, slowness
+from capacity.prediction import as_measured, calibrated, predict
+from capacity.problems import CapacityError
+from capacity.prometheus import ITEMS, MAX_ITEMS, NICENESS, RUNS, Counts
+from capacity.regression import affine
+from capacity.simulator import simulate_callers
+from capacity.traffic import arrivals, server_timing
 
 TEXT = """
 # TYPE ray_admirer_model_seconds histogram

@@ -2,11 +2,11 @@
 
 import math
 
-from load_tests.capacity.fit import Model
-from load_tests.capacity.measurements import Record
-from load_tests.capacity.prediction import Prediction
-from load_tests.capacity.simulator import Setting
-from load_tests.capacity.target import Group, Node, Nodes, Target
+from capacity.fit import Model
+from capacity.measurements import Record
+from capacity.prediction import Prediction
+from capacity.simulator import Setting
+from capacity.target import Group, Node, Nodes, Target
 
 INGRESS, CORES, GPUS = "ingress", "cores", "gpus"
 

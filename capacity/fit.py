@@ -10,7 +10,7 @@ from statistics import fmean, median
 
 import numpy as np
 
-from load_tests.capacity.measurements import (
+from capacity.measurements import (
     STAGES,
     Device,
     Measurements,
@@ -18,8 +18,8 @@ from load_tests.capacity.measurements import (
     Record,
     StageWork,
 )
-from load_tests.capacity.problems import CapacityError
-from load_tests.capacity.regression import affine, by_second_and_answer
+from capacity.problems import CapacityError
+from capacity.regression import affine, by_second_and_answer
 
 PURE = "assembler"
 """Without a model: what a replica costs by the second, it costs too, and little else."""

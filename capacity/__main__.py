@@ -1,7 +1,6 @@
 """`admirer capacity`: from a load test to a plan, its values for the chart, and its replay.
 
-Thin on purpose: what it does is in `load_tests.capacity`, an HTTP client like any other, which
-is imported when the command runs because only the `capacity` extra brings what it needs.
+What it needs is imported when it runs, because only the `capacity` extra brings that.
 """
 
 import asyncio
@@ -16,14 +15,15 @@ from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from load_tests.capacity.fit import Model
-    from load_tests.capacity.plan import Plan
-    from load_tests.capacity.replay import Replay
+    from capacity.fit import Model
+    from capacity.plan import Plan
+    from capacity.replay import Replay
 
-DEMO = Path(__file__).parent / "config" / "demo.yaml"
+CHECKOUT = Path(__file__).parents[1]
+DEMO = CHECKOUT / "serve" / "config" / "demo.yaml"
 WIDE = 140
 """Columns where nobody can say how many there are: in a file, a pipe or a CI log."""
-PHOTOS = Path(__file__).parents[1] / "bundles" / "demo" / "photos"
+PHOTOS = CHECKOUT / "bundles" / "demo" / "photos"
 
 
 def main(
@@ -83,9 +83,9 @@ def main(
     plan.json, values.yaml for the chart, report.html and report.png.
     """
     try:
-        from load_tests.capacity import command
-        from load_tests.capacity.problems import CapacityError
-        from load_tests.capacity.target import read_prices
+        from capacity import run
+        from capacity.problems import CapacityError
+        from capacity.target import read_prices
     except ImportError as error:
         _fail(f"{error}; install admirer with its `capacity` extra and run it in a checkout")
     if (prices is None) != no_prices:
@@ -99,10 +99,10 @@ def main(
     console = Console(soft_wrap=True, highlight=False, width=wide)
     here = [str(Path(sys.executable).with_name("admirer"))]
     try:
-        wanted = command.target(rate, p95_ms, llm_rate_limit)
+        wanted = run.target(rate, p95_ms, llm_rate_limit)
         priced = read_prices(prices) if prices else None  # before minutes of measuring
-        seen = command.measurements(
-            command.Source(
+        seen = run.measurements(
+            run.Source(
                 file=from_file,
                 url=url,
                 metrics_url=metrics_url,
@@ -117,14 +117,14 @@ def main(
             out,
             console.print,
         )
-        plan, model = command.plan(seen, wanted, priced, node_cores, max_nodes)
-        command.write(plan, model, seen, [], out)
+        plan, model = run.plan(seen, wanted, priced, node_cores, max_nodes)
+        run.write(plan, model, seen, [], out)
         _show(plan, model, console)
         if replay:
             replays = asyncio.run(
-                command.replays(plan, model, here, config, photos, out, console.print)
+                run.replays(plan, model, here, config, photos, out, console.print)
             )
-            command.write(plan, model, seen, replays, out)
+            run.write(plan, model, seen, replays, out)
             _show_replays(replays, console)
     except CapacityError as error:
         _fail(str(error))
@@ -134,7 +134,7 @@ def main(
 
 
 def _show(plan: "Plan", model: "Model", console: Console) -> None:
-    from load_tests.capacity import report
+    from capacity import report
 
     table = Table("", "plan", show_header=False)
     for row in report.summary(plan, model):
@@ -147,11 +147,11 @@ def _show(plan: "Plan", model: "Model", console: Console) -> None:
 
 
 def _show_replays(replays: "list[Replay]", console: Console) -> None:
-    from load_tests.capacity.replay import COLUMNS
+    from capacity.replay import COLUMNS
 
     table = Table(*COLUMNS, title="replay: predicted > seen")
     for each in replays:
-        table.add_row(*each.row(COLUMNS))
+        table.add_row(*each.row())
     console.print(table)
 
 
@@ -160,3 +160,7 @@ def _fail(line: str) -> NoReturn:
         f"error: {escape(' '.join(line.split()))}", highlight=False
     )
     raise typer.Exit(1)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -11,8 +11,8 @@ from typing import Any
 
 import simpy
 
-from load_tests.capacity.fit import StageModel
-from load_tests.capacity.measurements import Record
+from capacity.fit import StageModel
+from capacity.measurements import Record
 
 
 class StageSetting(Record):
@@ -91,10 +91,6 @@ class SimulatedStage:
             replica.running = 1  # taken now, so that a second call at this moment starts no other
         return done
 
-    def add_replica(self) -> None:
-        """Let one more replica take calls."""
-        self.replicas.append(_Replica())
-
     def utilisation(self, seconds: float) -> float:
         """Return the share of the time that a replica was at work."""
         return sum(each.busy_s for each in self.replicas) / seconds / len(self.replicas)
@@ -152,9 +148,6 @@ class HostedStage:
         begins = max(self._env.now, self._next)
         self._next = begins + self._gap_s
         return self._env.timeout(begins - self._env.now + self._chance.choice(self._calls_s))
-
-    def add_replica(self) -> None:
-        """Change nothing: the server is not ours."""
 
     def utilisation(self, seconds: float) -> float:
         """Return the share of the rate limit that was used."""

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import httpx
 
-from load_tests.capacity.problems import CapacityError
+from capacity.problems import CapacityError
 
 MAX_REQUESTS = 20_000
 TIMEOUT_S = 60.0

@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 
-from load_tests.capacity.measurements import STAGES, Measurements, Part, StageWork
+from capacity.measurements import STAGES, Measurements, Part, StageWork
 
 PER_RUN_S, PER_ITEM_S = 0.010, 0.005
 """Of every stage with a model; the assembler costs half a millisecond."""

@@ -6,8 +6,8 @@ One tree serves both: the chart's keys are the app's in camelCase, but for where
 import re
 from typing import Any
 
-from load_tests.capacity.measurements import STAGES
-from load_tests.capacity.plan import Plan
+from capacity.measurements import STAGES
+from capacity.plan import Plan
 
 MAX_EMBEDDINGS = 32
 """Texts and photos of one request of embeddings, which the retriever must be able to queue."""
