@@ -6,7 +6,9 @@ for ever. Nothing is downloaded here: a checkpoint is looked for where the hub's
 have put it.
 """
 
+import json
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
@@ -45,6 +47,14 @@ class OpenAiPart(_Frozen):
     """An answerer that runs elsewhere; its address and key are settings, not part of a release."""
 
     openai: OpenAiModel
+
+
+@dataclass(frozen=True)
+class SampleQuestion:
+    """What is asked about one of the photos that a bundle comes with."""
+
+    photo: Path
+    text: str
 
 
 Part = LocalPart | HubPart
@@ -114,6 +124,17 @@ class Bundle(_Frozen):
             BundleError: The bundle names one that is not there.
         """
         return None if self.bank is None else self.folder(LocalPart(path=self.bank))
+
+    def sample_question(self) -> SampleQuestion | None:
+        """Return the first question about the bundle's photos; None where it comes without any."""
+        folder = self._home / "photos"
+        try:
+            with (folder / "questions.jsonl").open(encoding="utf-8") as lines:
+                row = json.loads(next(lines))
+            sample = SampleQuestion(folder / row["photo"], row["question"])
+        except (OSError, StopIteration, ValueError, KeyError, TypeError):
+            return None
+        return sample if sample.photo.is_file() else None
 
     def revisions(self) -> dict[str, str]:
         """Return what each part is, in words fit to show: `repo@commit`, a path or a model."""

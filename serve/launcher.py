@@ -19,7 +19,7 @@ from rich.console import Console
 from yaml import YAMLError
 
 from models.bundle import Bundle, BundleError
-from serve.first_question import FirstQuestion
+from serve import first_question
 from serve.local import settings_of
 from serve.own_ray import OwnRay, OwnRayError, own_ray, prepare
 from serve.settings import AppSettings
@@ -235,14 +235,14 @@ def _introduce(plan: Plan, ours: OwnRay, console: Console) -> None:
     Raises:
         StartError: There was no answer.
     """
-    first = FirstQuestion.of(Path(plan.settings.bundle))
-    if first is not None:
+    sample = Bundle.load(plan.settings.bundle).sample_question()
+    if sample is not None:
         try:
-            answer = first.ask(plan.url)
+            answer = first_question.ask(sample, plan.url)
         except httpx.HTTPError as error:
             raise StartError(f"the first question got no answer: {error}") from None
-        console.print(f"First answer after {_age_s():.1f} s: {first.text} {answer}", style="bold")
-        console.print(f"\nAsk:  {first.curl(plan.url)}")
+        console.print(f"First answer after {_age_s():.1f} s: {sample.text} {answer}", style="bold")
+        console.print(f"\nAsk:  {first_question.curl(sample, plan.url)}")
     console.print(f"Page: {plan.url}/docs\nMetrics: {ours.metrics_url}\nLogs: {ours.logs}")
     console.print("Stop: Ctrl-C")
 

@@ -24,7 +24,6 @@ from deployments.settings import AnswererSettings
 from deployments.tracing import Tracer, current
 from models.bundle import Bundle
 from serve.api import create_api
-from serve.first_question import FirstQuestion
 from serve.local import local_pipeline
 from serve.pipeline import Pipeline
 from serve.settings import AppSettings
@@ -60,11 +59,11 @@ async def app_over(pipeline: Pipeline, tracer: Tracer) -> AsyncIterator[httpx.As
 async def ask(
     client: httpx.AsyncClient, question: str = "what is it?", **headers: str
 ) -> httpx.Response:
-    photo = FirstQuestion.of(DEMO)
-    assert photo
+    sample = Bundle.load(DEMO).sample_question()
+    assert sample
     return await client.post(
         "/v1/answers",
-        files={"image": photo.photo.read_bytes()},
+        files={"image": sample.photo.read_bytes()},
         data={"question": question},
         headers=headers,
     )

@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from models.bundle import Bundle, BundleError, HubPart, LocalPart, OpenAiPart
+from models.bundle import (
+    Bundle,
+    BundleError,
+    HubPart,
+    LocalPart,
+    OpenAiPart,
+    SampleQuestion,
+)
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 PARTS = {
@@ -99,3 +106,17 @@ def test_every_part_is_named_with_its_revision(tmp_path: Path) -> None:
         "clip": "mine/c@3",
         "answerer": "gpt-4.1-mini",
     }
+
+
+def test_the_sample_question_is_the_first_about_the_bundles_photos(tmp_path: Path) -> None:
+    bundle = Bundle.load(write(tmp_path))
+    assert bundle.sample_question() is None
+    (tmp_path / "photos").mkdir()
+    rows = tmp_path / "photos" / "questions.jsonl"
+    rows.write_text('{"photo": "room.jpg", "question": "what is it?", "answer": "a mug"}\n[]\n')
+    assert bundle.sample_question() is None, "the photo is missing"
+    photo = tmp_path / "photos" / "room.jpg"
+    photo.write_bytes(b"")
+    assert bundle.sample_question() == SampleQuestion(photo, "what is it?")
+    rows.write_text("[]\n")
+    assert bundle.sample_question() is None

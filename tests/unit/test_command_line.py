@@ -10,11 +10,10 @@ from typer.testing import CliRunner
 from unit.fake_stages import CAPTION, FakeStages, failing
 
 from deployments.errors import AnswererFailed, StageFailed
-from models.bundle import Bundle
-from serve import asking
+from models.bundle import Bundle, SampleQuestion
+from serve import asking, first_question
 from serve.__main__ import app
 from serve.api import create_api
-from serve.first_question import FirstQuestion
 from serve.settings import AppSettings
 
 QUESTION = "what colour is the mug?"
@@ -114,20 +113,10 @@ def test_the_version_and_help_of_every_command_are_printed(run: Any) -> None:
         assert "--bundle" in run(command, "--help").stdout
 
 
-def test_the_first_question_is_the_first_of_the_bundles_samples(
+def test_the_first_question_is_shown_as_a_command_line(
     photo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = photo.parent
-    assert FirstQuestion.of(folder) is None
-    (folder / "photos").mkdir()
-    rows = folder / "photos" / "questions.jsonl"
-    rows.write_text('{"photo": "room.jpg", "question": "what\'s it?", "answer": "a mug"}\n')
-    assert FirstQuestion.of(folder) is None
-    photo.rename(folder / "photos" / "room.jpg")
-    first = FirstQuestion.of(folder)
-    assert first is not None
-    monkeypatch.chdir(folder)
-    assert first.curl("http://127.0.0.1:8000") == (
-        "curl -F image=@photos/room.jpg -F 'question=what'\"'\"'s it?'"
-        " http://127.0.0.1:8000/v1/answers"
+    monkeypatch.chdir(photo.parent)
+    assert first_question.curl(SampleQuestion(photo, "what's it?"), "http://127.0.0.1:8000") == (
+        "curl -F image=@room.jpg -F 'question=what'\"'\"'s it?' http://127.0.0.1:8000/v1/answers"
     )
