@@ -68,6 +68,7 @@ FROM system AS load-test
 COPY --from=load-test-environment /opt/admirer /opt/admirer
 COPY LICENSE /app/
 COPY load_tests/*.py /app/load_tests/
+COPY load_tests/client/*.py /app/load_tests/client/
 COPY bundles/demo/photos /app/bundles/demo/photos
 RUN python -m compileall -q /app
 USER 1000:1000

@@ -19,7 +19,6 @@ the tagger's; the same 35 ms are nothing, and 0.95 remains, if the tagger can us
     python -m benchmarks.efficiency --production-shaped --concurrency 32 --answers 160 --seconds 40
 """
 
-import asyncio
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -27,7 +26,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
-import httpx
 import psutil
 import typer
 from rich.console import Console
@@ -37,9 +35,10 @@ from benchmarks.figures import cell, medians, percentiles_ms
 from benchmarks.limit import Layout, own_process
 from benchmarks.machine import write
 from benchmarks.production_shape import PRODUCTION_SHAPED, make_production_shaped
-from benchmarks.questions import Request, bundled_requests
-from benchmarks.running_app import ROOM, RunningApp, demo_config, merged, running_app
-from benchmarks.traffic import Window, steady
+from benchmarks.running_app import ROOM, RunningApp, demo_config, running_app
+from load_tests.client.app_process import merged
+from load_tests.client.questions import PhotoQuestion, read_questions
+from load_tests.client.traffic import Client, Window, steady
 from serve.local import settings_of
 
 CLIENT, IDLE, STOLEN = "client", "idle", "stolen"
@@ -80,22 +79,22 @@ def main(
     command: Annotated[str, typer.Option(help="What starts the app.")] = ".venv/bin/admirer",
 ) -> None:
     """Measure the limit and the app in turn, and print medians over the rounds."""
-    requests = bundled_requests(bundle)
+    questions = read_questions(bundle / "photos")
     yields = {} if niceness is None else {"captioner": {"batch": {"niceness": niceness}}}
     changes = merged(ROOM, yields)
     if production_shaped:
         bundle, changes = make_production_shaped(), merged(changes, PRODUCTION_SHAPED)
     settings = settings_of(demo_config(changes)["applications"][0]["args"], str(bundle))
     levels = {each: Level() for each in concurrency or (1, 8, 32, 128)}
-    compared = requests[:COMPARED]
+    compared = questions[:COMPARED]
     with own_process(settings) as alone:
-        layout = alone.best_layout(requests, seconds / 2)
+        layout = alone.best_layout(questions, seconds / 2)
         answered_alone = alone.answers(compared)
         with running_app(bundle, command=command, changes=changes) as app:
 
             def limit() -> dict[str, float]:
                 with app.paused():
-                    found = alone.throughput(layout, requests, seconds)
+                    found = alone.throughput(layout, questions, seconds)
                 return {"answers_per_s": found.answers_per_s, "cpu_ms": found.cpu_ms}
 
             same = _answers(app.url, compared)
@@ -105,7 +104,7 @@ def main(
             before = limit()
             for _ in range(rounds):
                 for workers, level in levels.items():
-                    window, memory = _at(app, requests, workers, answers)
+                    window, memory = _at(app, questions, workers, answers)
                     after = limit()
                     reached = medians([before, after])
                     level.limits.append(reached)
@@ -115,19 +114,14 @@ def main(
     _report(bundle, layout, equal, levels)
 
 
-def _answers(url: str, requests: Sequence[Request]) -> list[str]:
+def _answers(url: str, questions: Sequence[PhotoQuestion]) -> list[str]:
     """Return the app's answer to each question."""
-    answers = []
-    with httpx.Client(base_url=url, timeout=120, trust_env=False) as client:
-        for request in requests:
-            data, files = request.form()
-            response = client.post("/v1/answers", data=data, files=files).raise_for_status()
-            answers.append(str(response.json()["answer"]))
-    return answers
+    with Client(url, questions) as client:
+        return [str(client.ask().body()["answer"]) for _ in questions]
 
 
 def _at(
-    app: RunningApp, requests: Sequence[Request], workers: int, answers: int
+    app: RunningApp, questions: Sequence[PhotoQuestion], workers: int, answers: int
 ) -> tuple[Window, float]:
     """Return what so many at a time met, and the app's memory in MB just after."""
     of_app = app.reader()
@@ -138,12 +132,13 @@ def _at(
         return Counter({**of_app(), **own})
 
     count = answers // 4 if workers == 1 else answers
-    window = asyncio.run(steady(app.url, requests, workers=workers, count=count, read=read))
+    with Client(app.url, questions) as client:
+        window = steady(client.ask, callers=workers, count=count, read=read)
     return window, sum(app.memory_bytes().values()) / MB
 
 
 def _figures(window: Window, memory_mb: float, limit_per_s: float) -> dict[str, float]:
-    took_s = [each.took_s for each in window.outcomes if each.status == 200]
+    took_s = [each.took_s for each in window.replies if each.status == 200]
     rate = len(took_s) / window.seconds
     core_s = window.seconds * (psutil.cpu_count() or 1)
     return {
@@ -151,18 +146,18 @@ def _figures(window: Window, memory_mb: float, limit_per_s: float) -> dict[str, 
         "efficiency": rate / limit_per_s,
         **percentiles_ms(took_s, 50, 99),
         "cpu_ms": sum(_parts_ms(window).values()),
-        "client_cpu_ms": 1000 * window.spent[CLIENT] / len(window.outcomes),
+        "client_cpu_ms": 1000 * window.spent[CLIENT] / len(window.replies),
         "idle_percent": 100 * window.spent[IDLE] / core_s,
         "stolen_percent": 100 * window.spent[STOLEN] / core_s,
         "memory_mb": memory_mb,
-        "failed": len(window.outcomes) - len(took_s),
+        "failed": len(window.replies) - len(took_s),
     }
 
 
 def _parts_ms(window: Window) -> dict[str, float]:
     """Return the app's processor time for one answer, by process."""
     return {
-        part: 1000 * spent_s / len(window.outcomes)
+        part: 1000 * spent_s / len(window.replies)
         for part, spent_s in window.spent.items()
         if part not in {CLIENT, IDLE, STOLEN}
     }

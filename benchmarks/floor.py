@@ -14,7 +14,6 @@ one; at 32 at a time 150 answers/s and 13 ms of a core each, with a photo 80 and
     python -m benchmarks.floor
 """
 
-import asyncio
 import sys
 from collections.abc import Sequence
 from io import BytesIO
@@ -29,9 +28,9 @@ from rich.table import Table
 
 from benchmarks.figures import cell, medians, percentiles_ms
 from benchmarks.machine import write
-from benchmarks.questions import Request, bundled_requests
 from benchmarks.running_app import ROOM, RunningApp, running_app
-from benchmarks.traffic import steady
+from load_tests.client.questions import PhotoQuestion, read_questions
+from load_tests.client.traffic import Client, steady
 from serve.transport import Transport
 
 TOGETHER = 32
@@ -51,8 +50,8 @@ def main(
     answers: Annotated[int, typer.Option(min=10, max=10_000, help="Of one turn.")] = 200,
 ) -> None:
     """Start each transport in turn, and print medians over the rounds."""
-    requests = bundled_requests(bundle)
-    photos = {"bundle's": requests, "32 x 24": [Request(_tiny(), requests[0].question)]}
+    questions = read_questions(bundle / "photos")
+    photos = {"bundle's": questions, "32 x 24": [PhotoQuestion(_tiny(), questions[0].question)]}
     found: dict[Cell, list[dict[str, float]]] = {}
     for _ in range(rounds):
         for transport in get_args(Transport):
@@ -70,25 +69,24 @@ def main(
     console.print(f"Wrote {write('floor', {'cells': written})}.")
 
 
-def _at(app: RunningApp, requests: Sequence[Request], answers: int) -> dict[str, float]:
+def _at(app: RunningApp, questions: Sequence[PhotoQuestion], answers: int) -> dict[str, float]:
     read = app.reader()
-    alone = asyncio.run(steady(app.url, requests, workers=1, count=answers, read=read))
-    together = asyncio.run(
-        steady(app.url, requests, workers=TOGETHER, count=2 * answers, read=read)
-    )
-    failed = sum(each.status != 200 for each in [*alone.outcomes, *together.outcomes])
+    with Client(app.url, questions) as client:
+        alone = steady(client.ask, callers=1, count=answers, read=read)
+        together = steady(client.ask, callers=TOGETHER, count=2 * answers, read=read)
+    failed = sum(each.status != 200 for each in [*alone.replies, *together.replies])
     if failed:
         raise RuntimeError(f"{failed} requests were not answered")
-    timings = [each.timings_ms for each in alone.outcomes]
+    timings = [each.timings_ms for each in alone.replies]
     return {
-        **percentiles_ms([each.took_s for each in alone.outcomes], 50, 99),
+        **percentiles_ms([each.took_s for each in alone.replies], 50, 99),
         "assemble_ms": median(each["assemble"] for each in timings),
         "fan_out_ms": median(
             max(each["caption"], each["tag"], each["retrieve"]) for each in timings
         ),
         "decode_ms": median(each["decode"] for each in timings),
-        "answers_per_s": len(together.outcomes) / together.seconds,
-        "cpu_ms": 1000 * together.spent.total() / len(together.outcomes),
+        "answers_per_s": len(together.replies) / together.seconds,
+        "cpu_ms": 1000 * together.spent.total() / len(together.replies),
     }
 
 

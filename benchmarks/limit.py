@@ -17,12 +17,12 @@ from multiprocessing import get_context
 from typing import TypeVar
 
 from bank.fingerprints import fingerprint
-from benchmarks.questions import Request
 from deployments.assembler import assemble
 from deployments.captioner import load_captioner
 from deployments.language_models import turns
 from deployments.retriever import load_retriever
 from deployments.tagger import load_tagger
+from load_tests.client.questions import PhotoQuestion
 from models.bundle import Bundle, BundleError, OpenAiPart
 from models.chat import load as load_chat
 from models.photos import decode_jpeg
@@ -83,11 +83,11 @@ class Stages:
         )
         self._chat = load_chat(bundle.folder(bundle.answerer), change["engine"])
 
-    def answer(self, requests: Sequence[Request], prompts_at_a_time: int) -> list[str]:
+    def answer(self, asked: Sequence[PhotoQuestion], prompts_at_a_time: int) -> list[str]:
         """Return the answers to several questions, each stage but the last run once on all."""
         settings, bank = self._settings, self._retrieval.bank
-        questions = [request.question for request in requests]
-        photos = [decode_jpeg(request.photo) for request in requests]
+        questions = [each.question for each in asked]
+        photos = [decode_jpeg(each.photo) for each in asked]
         captions = self._captioner.caption(photos)
         tags = _in_batches(self._tagger.tag, photos, settings.tagger.batch.max_size)
         found = [
@@ -146,15 +146,17 @@ class OneProcess:
     def __init__(self, settings: AppSettings, process: Executor) -> None:
         self._settings, self._process = settings, process
 
-    def answers(self, requests: Sequence[Request]) -> list[str]:
+    def answers(self, asked: Sequence[PhotoQuestion]) -> list[str]:
         """Return the answer to each question."""
-        return self._process.submit(_answers, self._settings, requests).result()
+        return self._process.submit(_answers, self._settings, asked).result()
 
-    def throughput(self, layout: Layout, requests: Sequence[Request], seconds: float) -> Throughput:
+    def throughput(
+        self, layout: Layout, asked: Sequence[PhotoQuestion], seconds: float
+    ) -> Throughput:
         """Return what the process does in a layout, working for at least so long."""
-        return self._process.submit(_throughput, self._settings, layout, requests, seconds).result()
+        return self._process.submit(_throughput, self._settings, layout, asked, seconds).result()
 
-    def best_layout(self, requests: Sequence[Request], seconds: float) -> Layout:
+    def best_layout(self, asked: Sequence[PhotoQuestion], seconds: float) -> Layout:
         """Return the fastest layout of those tried, each for at least so many seconds.
 
         Every shape is tried with every number of photos, and the fastest with more prompts: a
@@ -162,7 +164,7 @@ class OneProcess:
         """
 
         def tried(layout: Layout) -> Throughput:
-            return self.throughput(layout, requests, seconds)
+            return self.throughput(layout, asked, seconds)
 
         found = [tried(Layout(*shape, size, 1)) for shape in SHAPES for size in BATCHES]
         best = max(found, key=_rate)
@@ -179,36 +181,36 @@ _loaded: dict[int, Stages] = {}
 """In the other process: the stages that were used last, by the threads of a model run."""
 
 
-def _stages(settings: AppSettings, threads: int, requests: Sequence[Request]) -> Stages:
+def _stages(settings: AppSettings, threads: int, asked: Sequence[PhotoQuestion]) -> Stages:
     if threads not in _loaded:
         _loaded.clear()  # two of production's size would not fit
         _loaded[threads] = Stages(settings, threads)
-        _loaded[threads].answer(requests[:1], 1)
+        _loaded[threads].answer(asked[:1], 1)
     return _loaded[threads]
 
 
-def _answers(settings: AppSettings, requests: Sequence[Request]) -> list[str]:
-    stages = _stages(settings, 1, requests)
-    return [answer for each in requests for answer in stages.answer([each], 1)]
+def _answers(settings: AppSettings, asked: Sequence[PhotoQuestion]) -> list[str]:
+    stages = _stages(settings, 1, asked)
+    return [answer for each in asked for answer in stages.answer([each], 1)]
 
 
 def _throughput(
-    settings: AppSettings, layout: Layout, requests: Sequence[Request], seconds: float
+    settings: AppSettings, layout: Layout, asked: Sequence[PhotoQuestion], seconds: float
 ) -> Throughput:
-    stages = _stages(settings, layout.threads, requests)
-    return throughput(lambda some: stages.answer(some, layout.prompts), layout, requests, seconds)
+    stages = _stages(settings, layout.threads, asked)
+    return throughput(lambda some: stages.answer(some, layout.prompts), layout, asked, seconds)
 
 
 def throughput(
-    answer: Callable[[Sequence[Request]], object],
+    answer: Callable[[Sequence[PhotoQuestion]], object],
     layout: Layout,
-    requests: Sequence[Request],
+    asked: Sequence[PhotoQuestion],
     seconds: float,
 ) -> Throughput:
     """Return what `answer` does in this process, working for at least so long."""
 
     def work(worker: int) -> tuple[int, float]:
-        endless = islice(cycle(requests), worker * layout.photos, None)
+        endless = islice(cycle(asked), worker * layout.photos, None)
         done, took_s = 0, 0.0
         while took_s < seconds:
             answer(list(islice(endless, layout.photos)))

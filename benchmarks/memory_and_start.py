@@ -17,9 +17,9 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.machine import write
-from benchmarks.questions import bundled_requests
 from benchmarks.running_app import running_app
-from benchmarks.traffic import one_after_another
+from load_tests.client.questions import read_questions
+from load_tests.client.traffic import Client, closed
 
 MB = 1_000_000
 ANSWERS = 30
@@ -31,17 +31,18 @@ def main(
     command: Annotated[str, typer.Option(help="What starts the app.")] = ".venv/bin/admirer",
 ) -> None:
     """Start and stop the app several times, and print medians."""
-    requests = bundled_requests(bundle)
+    questions = read_questions(bundle / "photos")
     starts, readies, totals, warm = [], [], [], []
     memory: dict[str, int] = {}
     for _ in range(rounds):
         with running_app(bundle, command=command) as app:
-            answered = one_after_another(app.url, requests, ANSWERS)
+            with Client(app.url, questions) as client:
+                replies = closed(client.ask, callers=1, count=ANSWERS)
             memory = app.memory_bytes()
             starts.append(app.first_answer_s)
-            readies.append(app.ready_s)
+            readies.append(app.process.ready_s)
             totals.append(sum(memory.values()) / MB)
-            warm.append(median(each.took_s for each in answered) * 1000)
+            warm.append(median(each.took_s for each in replies) * 1000)
     table = Table("", "median", "worst", title=f"{rounds} starts, {ANSWERS} answers each")
     figures = {
         "first answer (s)": starts,

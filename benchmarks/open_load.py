@@ -14,7 +14,7 @@ is 100, 95, 60 and 20 %. No other status, no broken connection.
     python -m benchmarks.open_load
 """
 
-import asyncio
+import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,10 +26,11 @@ from rich.table import Table
 
 from benchmarks.figures import medians, percentiles_ms
 from benchmarks.machine import write
-from benchmarks.questions import Request, bundled_requests
 from benchmarks.running_app import running_app
-from benchmarks.traffic import Outcome, closed, crowd
 from dashboards.slo import LATENCY_S
+from load_tests.client.messages import Reply
+from load_tests.client.questions import read_questions
+from load_tests.client.traffic import Client, arrivals, closed, crowd
 
 SHARES = (0.5, 0.8, 1.0, 2.0)
 WORKERS = 8
@@ -50,11 +51,11 @@ def main(
     command: Annotated[str, typer.Option(help="What starts the app.")] = ".venv/bin/admirer",
 ) -> None:
     """Measure capacity, then send crowds at shares of that rate in turn."""
-    requests = bundled_requests(bundle)
-    with running_app(bundle, command=command) as app:
-        capacity, by_share = asyncio.run(_measure(app.url, requests, rounds, seconds))
+    questions = read_questions(bundle / "photos")
+    with running_app(bundle, command=command) as app, Client(app.url, questions) as client:
+        capacity, by_share = _measure(client, rounds, seconds)
     figures = {
-        share: medians([figures_of(outcomes) for outcomes in crowds])
+        share: medians([figures_of(replies) for replies in crowds])
         for share, crowds in by_share.items()
     }
     title = f"capacity {capacity:.1f} answers/s; medians of {rounds} rounds"
@@ -69,32 +70,33 @@ def main(
     console.print(f"Wrote {write('open_load', written)}.")
 
 
-async def _measure(
-    url: str, requests: Sequence[Request], rounds: int, seconds: float
-) -> tuple[float, dict[float, list[list[Outcome]]]]:
-    await closed(url, requests, workers=WORKERS, count=64)
-    outcomes, took_s = await closed(url, requests, workers=WORKERS, count=256)
-    capacity = sum(each.status == 200 for each in outcomes) / took_s
-    by_share: dict[float, list[list[Outcome]]] = {share: [] for share in SHARES}
+def _measure(
+    client: Client, rounds: int, seconds: float
+) -> tuple[float, dict[float, list[list[Reply]]]]:
+    closed(client.ask, callers=WORKERS, count=64)
+    started = time.perf_counter()
+    replies = closed(client.ask, callers=WORKERS, count=256)
+    capacity = sum(each.status == 200 for each in replies) / (time.perf_counter() - started)
+    by_share: dict[float, list[list[Reply]]] = {share: [] for share in SHARES}
     for seed in range(rounds):
         for share in SHARES:
-            sent = await crowd(url, requests, rate=share * capacity, seconds=seconds, seed=seed)
-            by_share[share].append(sent)
+            moments = arrivals(share * capacity, seconds, seed)
+            by_share[share].append(crowd(client.ask, moments))
     return capacity, by_share
 
 
-def figures_of(outcomes: Sequence[Outcome]) -> dict[str, float]:
+def figures_of(replies: Sequence[Reply]) -> dict[str, float]:
     """Return what one crowd met; percentiles are of accepted answers."""
-    statuses = Counter(each.status for each in outcomes)
-    answered_s = [each.took_s for each in outcomes if each.status == 200]
-    refused = [each for each in outcomes if each.status == 503]
-    sent = max(1, len(outcomes))
+    statuses = Counter(each.status for each in replies)
+    answered_s = [each.took_s for each in replies if each.status == 200]
+    refused = [each for each in replies if each.status == 503]
+    sent = max(1, len(replies))
     return {
-        "sent": len(outcomes),
+        "sent": len(replies),
         "answered": statuses[200],
         "refused": statuses[503],
-        "refused_without_wait": sum(each.retry_after is None for each in refused),
-        "other": len(outcomes) - statuses[200] - statuses[503],
+        "refused_without_wait": sum(not each.is_refused for each in refused),
+        "other": len(replies) - statuses[200] - statuses[503],
         "served_percent": 100 * statuses[200] / sent,
         "in_a_second_percent": 100 * sum(took_s <= 1 for took_s in answered_s) / sent,
         "in_time_percent": 100 * sum(took_s <= LATENCY_S for took_s in answered_s) / sent,

@@ -11,7 +11,6 @@ serialisation, 3 % HTTP and our own code of the API, 4 % Ray's own processes.
     python -m benchmarks.profile
 """
 
-import asyncio
 import re
 import signal
 import subprocess
@@ -31,9 +30,10 @@ from rich.table import Table
 
 from benchmarks.efficiency import CLIENT
 from benchmarks.machine import write
-from benchmarks.questions import bundled_requests
-from benchmarks.running_app import ROOM, RunningApp, running_app, title
-from benchmarks.traffic import steady
+from benchmarks.running_app import ROOM, RunningApp, running_app
+from load_tests.client.app_process import title
+from load_tests.client.questions import read_questions
+from load_tests.client.traffic import Client, steady
 
 TOGETHER = 32
 LOOKS_A_SECOND = 40
@@ -62,7 +62,7 @@ def main(
     command: Annotated[str, typer.Option(help="What starts the app.")] = ".venv/bin/admirer",
 ) -> None:
     """Profile the app under steady traffic, and print a table."""
-    requests = bundled_requests(bundle)
+    questions = read_questions(bundle / "photos")
     with running_app(bundle, command=command, changes=ROOM) as app, TemporaryDirectory() as folder:
         replicas = _replicas(app)
         of_app = app.reader()
@@ -75,11 +75,9 @@ def main(
             }
             return Counter({**of_app(), **of_threads, CLIENT: time.process_time()})
 
-        with _watched(replicas, Path(folder)) as stacks:
-            window = asyncio.run(
-                steady(app.url, requests, workers=TOGETHER, count=answers, read=read)
-            )
-    spent_ms = {part: 1000 * s / len(window.outcomes) for part, s in window.spent.items()}
+        with _watched(replicas, Path(folder)) as stacks, Client(app.url, questions) as client:
+            window = steady(client.ask, callers=TOGETHER, count=answers, read=read)
+    spent_ms = {part: 1000 * s / len(window.replies) for part, s in window.spent.items()}
     client_ms = spent_ms.pop(CLIENT)
     replicas_ms = {stage: spent_ms.pop(stage) for stage in replicas}
     rows = rows_of(spent_ms, stacks)
@@ -131,7 +129,7 @@ def _replicas(app: RunningApp) -> dict[str, psutil.Process]:
     """Return the processes of the stages and the ingress, by name."""
     return {
         title(each): each
-        for each in app.processes()
+        for each in app.process.processes()
         if "ServeReplica" in "".join(each.cmdline()[:1])
     }
 

@@ -3,7 +3,6 @@
 What it needs is imported when it runs, because only the `capacity` extra brings that.
 """
 
-import asyncio
 import os
 import sys
 from pathlib import Path
@@ -86,6 +85,8 @@ def main(
         from capacity import run
         from capacity.problems import CapacityError
         from capacity.target import read_prices
+        from load_tests.client.app_process import AppProcessError
+        from load_tests.client.questions import PhotosError
     except ImportError as error:
         _fail(f"{error}; install admirer with its `capacity` extra and run it in a checkout")
     if (prices is None) != no_prices:
@@ -121,12 +122,10 @@ def main(
         run.write(plan, model, seen, [], out)
         _show(plan, model, console)
         if replay:
-            replays = asyncio.run(
-                run.replays(plan, model, here, config, photos, out, console.print)
-            )
+            replays = run.replays(plan, model, here, config, photos, out, console.print)
             run.write(plan, model, seen, replays, out)
             _show_replays(replays, console)
-    except CapacityError as error:
+    except (CapacityError, AppProcessError, PhotosError) as error:
         _fail(str(error))
     console.print(f"Written to {out}: values.yaml, plan.json, report.html, report.png")
     if replay and not all(each.p95_s <= wanted.p95_s for each in replays):

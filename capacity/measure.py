@@ -5,28 +5,32 @@ time divided by runs is what a run takes. Where the app's processes can be seen,
 time by stage is kept too.
 """
 
-import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import psutil
 
-from capacity import prometheus, traffic
+from capacity import prometheus
 from capacity.measurements import (
     STAGES,
     Device,
     Measurements,
     Part,
     StageWork,
+    Target,
     answered_per_s,
 )
 from capacity.problems import CapacityError
 from capacity.processes import INGRESS, PLANE, LocalApp, busy_core_s
-from capacity.traffic import Question, Reply, Target, Traffic
+from load_tests.client.messages import Reply
+from load_tests.client.questions import PhotoQuestion
+from load_tests.client.traffic import ANSWERS, Client, arrivals, closed, crowd
+from load_tests.reach import why_unreachable
 
+TIMEOUT_S = 60.0
 WARM_UP_S = 3.0
 COUNTS_EVERY_S = 1.5
 COUNTS_WITHIN_S = 40
@@ -37,6 +41,12 @@ TIMED_AS = {
     "retriever": "retrieve",
     "assembler": "assemble",
     "answerer": "answer",
+}
+ROUTES: dict[Target, str] = {
+    "answers": ANSWERS,
+    "captioner": "/v1/captions",
+    "tagger": "/v1/tags",
+    "retriever": "/v1/examples/search",
 }
 ALONE: tuple[Target, ...] = ("captioner", "tagger", "retriever")
 
@@ -54,29 +64,29 @@ class Steps:
     rounds: int = 1
     """Of all of it: where cores are fast and slow by the minute, one round sees one such minute."""
 
-    async def run(self, test: "LoadTest") -> list[Part]:
+    def run(self, test: "LoadTest") -> list[Part]:
         """Return what was seen of each stage alone, the whole one at a time, full, and in steps."""
-        return [part for number in range(self.rounds) for part in await self._round(test, number)]
+        return [part for number in range(self.rounds) for part in self._round(test, number)]
 
-    async def _round(self, test: "LoadTest", number: int) -> list[Part]:
-        parts = [await test.closed("answers", 1, 2 * self.alone_s)]
+    def _round(self, test: "LoadTest", number: int) -> list[Part]:
+        parts = [test.closed("answers", 1, 2 * self.alone_s)]
         parts += [
-            await test.closed(target, callers, self.alone_s)
+            test.closed(target, callers, self.alone_s)
             for target in ALONE
             for callers in self.alone_callers
         ]
-        full = await test.closed("answers", self.full_callers, self.step_s)
+        full = test.closed("answers", self.full_callers, self.step_s)
         parts.append(full)
         for seed, share in enumerate(self.shares, start=number * len(self.shares)):
             rate = max(0.1, share * answered_per_s([full]))
-            parts.append(await test.open(rate, self.step_s, seed))
+            parts.append(test.open(rate, self.step_s, seed))
         return parts
 
 
-async def measure(
+def measure(
     url: str,
     metrics_url: str,
-    asked: Sequence[Question],
+    asked: Sequence[PhotoQuestion],
     steps: Steps,
     *,
     cores: float | None = None,
@@ -97,18 +107,19 @@ async def measure(
     Raises:
         CapacityError: The app or its metrics are not there.
     """
-    await traffic.check_up(url)
-    counts = await prometheus.read(metrics_url)
+    if fault := why_unreachable(url):
+        raise CapacityError(fault)
+    counts = prometheus.read(metrics_url)
     app = LocalApp.behind(url)
     if cores is None and app is None:
         raise CapacityError(
             f"The app at {url} runs elsewhere; say with --cores how many cores its replicas share."
         )
-    async with Traffic(url, list(asked)) as load:
+    with Client(url, asked, new_photos=True, timeout_s=TIMEOUT_S) as load:
         test = LoadTest(load, metrics_url, app, tell)
-        await test.closed("answers", 4, WARM_UP_S)  # nothing of it is kept
-        parts = await steps.run(test)
-    counts = await prometheus.read(metrics_url)
+        test.closed("answers", 4, WARM_UP_S)  # nothing of it is kept
+        parts = steps.run(test)
+    counts = prometheus.read(metrics_url)
     replicas: Counter[str] = app.replicas() if app else Counter()
     return Measurements(
         measured=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -135,31 +146,40 @@ class LoadTest:
     """Sends load and keeps what is seen of it."""
 
     def __init__(
-        self, load: Traffic, metrics_url: str, app: LocalApp | None, tell: Callable[[str], None]
+        self, load: Client, metrics_url: str, app: LocalApp | None, tell: Callable[[str], None]
     ) -> None:
         self._load, self._metrics_url, self._app, self._tell = load, metrics_url, app, tell
         self.items_per_call: dict[str, int] = {}
 
-    async def closed(self, target: Target, callers: int, seconds: float) -> Part:
+    def closed(self, target: Target, callers: int, seconds: float) -> Part:
         """Return what so many callers saw, each of whom waits for the answer to its last."""
         self._tell(f"{target}: {callers} at a time")
-        return await self._part(
-            lambda: self._load.closed(target, callers, seconds), target, callers=callers
+        return self._part(
+            lambda: closed(self._send(target), callers=callers, seconds=seconds),
+            target,
+            callers=callers,
         )
 
-    async def open(self, rate: float, seconds: float, seed: int) -> Part:
+    def open(self, rate: float, seconds: float, seed: int) -> Part:
         """Return what a crowd saw that does not wait (Poisson)."""
         self._tell(f"answers: {rate:.1f} a second")
-        moments = traffic.arrivals(rate, seconds, seed)
+        moments = arrivals(rate, seconds, seed)
         if not moments:
             raise CapacityError(f"{rate:.2f} a second asks nothing in {seconds:g} s.")
-        return await self._part(
-            lambda: self._load.crowd(moments), "answers", rate=rate, seed=seed, lasted_s=seconds
+        return self._part(
+            lambda: crowd(self._load.ask, moments),
+            "answers",
+            rate=rate,
+            seed=seed,
+            lasted_s=seconds,
         )
 
-    async def _part(
+    def _send(self, target: Target) -> Callable[[], Reply]:
+        return lambda: self._load.ask(ROUTES[target])
+
+    def _part(
         self,
-        send: Callable[[], Awaitable[list[Reply]]],
+        send: Callable[[], list[Reply]],
         target: Target,
         *,
         callers: int | None = None,
@@ -167,15 +187,15 @@ class LoadTest:
         seed: int = 0,
         lasted_s: float = 0.0,
     ) -> Part:
-        before = await prometheus.read(self._metrics_url)
+        before = prometheus.read(self._metrics_url)
         cpu, busy, started = self._cpu_s(), busy_core_s(), time.perf_counter()
-        replies = await send()
+        replies = send()
         seconds = time.perf_counter() - started
         busy = busy_core_s() - busy
         spent = self._cpu_s() - cpu
         answered = [reply for reply in replies if reply.status == 200]
-        refused = sum(reply.refused for reply in replies)
-        after = await self._settled(before, ALONE if target == "answers" else (target,), answered)
+        refused = sum(reply.is_refused for reply in replies)
+        after = self._settled(before, ALONE if target == "answers" else (target,), answered)
         at_work = STAGES if target == "answers" else (target,)
         for stage in at_work:
             items = after.total(prometheus.ITEMS, stage) - before.total(prometheus.ITEMS, stage)
@@ -204,14 +224,14 @@ class LoadTest:
     def _cpu_s(self) -> Counter[str]:
         return self._app.cpu_s() if self._app else Counter()
 
-    async def _settled(
+    def _settled(
         self, before: prometheus.Counts, stages: Sequence[str], answered: Sequence[Reply]
     ) -> prometheus.Counts:
         """Return the counters once they have counted what was answered, and stand still."""
         until = time.monotonic() + COUNTS_WITHIN_S
         last: list[int] = []
         while True:
-            now = await prometheus.read(self._metrics_url)
+            now = prometheus.read(self._metrics_url)
             counted = [
                 now.total(prometheus.ITEMS, stage) - before.total(prometheus.ITEMS, stage)
                 for stage in stages
@@ -224,7 +244,7 @@ class LoadTest:
                     f"{self._metrics_url} counted {min(counted)} of {len(answered)} answers; it is"
                     " another app's, or photos are answered from a cache."
                 )
-            await asyncio.sleep(COUNTS_EVERY_S)
+            time.sleep(COUNTS_EVERY_S)
 
     def _work(
         self,
@@ -241,7 +261,9 @@ class LoadTest:
             items=len(answered),
             runs=runs,
             cpu_s=max(0.0, spent[stage]) if self._app else None,
-            took_s=tuple(each.timings_s[name] for each in answered if name in each.timings_s)
+            took_s=tuple(
+                each.timings_ms[name] / 1000 for each in answered if name in each.timings_ms
+            )
             if target == "answers"
             else tuple(each.took_s for each in answered),
         )

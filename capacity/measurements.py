@@ -15,6 +15,8 @@ from capacity.problems import CapacityError
 STAGES = ("captioner", "tagger", "retriever", "assembler", "answerer")
 MOST_FOREIGN = 0.1
 """Share of the cores that other programs may take while an app is measured."""
+Target = Literal["answers", "captioner", "tagger", "retriever"]
+"""What is asked: whole questions, or a stage alone through its own route."""
 Device = Literal["cpu", "gpu", "hosted"]
 """Where a stage spends its time: shared cores, a GPU, or a server elsewhere."""
 
@@ -38,7 +40,7 @@ class Part(Record):
     """Some seconds of load: a rate (open), or so many callers who wait (closed)."""
 
     kind: Literal["open", "closed"]
-    target: Literal["answers", "captioner", "tagger", "retriever"]
+    target: Target
     rate: float | None = Field(default=None, gt=0, description="Asked a second, where open.")
     callers: int | None = Field(default=None, ge=1, description="Who wait, where closed.")
     seed: int = 0
@@ -155,7 +157,7 @@ def read(file: Path) -> Measurements:
         raise CapacityError(f"{file} cannot be read: {error.strerror}.") from None
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "the whole file"
+        field = ".".join(map(str, first["loc"])) or "the whole file"
         raise CapacityError(
-            f"{file} is not a load test of this version: {place}: {first['msg']}."
+            f"{file} is not a load test of this version: {field}: {first['msg']}."
         ) from None

@@ -12,7 +12,6 @@ from statistics import NormalDist, fmean, median
 
 import numpy as np
 
-from capacity import traffic
 from capacity.fit import Model, StageModel, slowness
 from capacity.measurements import (
     STAGES,
@@ -23,6 +22,7 @@ from capacity.measurements import (
 )
 from capacity.simulator import Outcome, Setting, simulate, simulate_callers
 from capacity.stage import StageSetting
+from load_tests.client.traffic import arrivals
 
 DRAWS = 7
 CALIBRATED_ON = 400
@@ -114,7 +114,7 @@ def _pause_s(model: Model, setting: Setting, measurements: Measurements) -> floa
     missing_s = []
     for part in (part for part in measurements.answers("open") if part.took_s):
         app = slowed(model, slowness(model, setting.stage_replicas, [part]))
-        moments = traffic.arrivals(part.rate or 0.0, part.lasted_s, part.seed)
+        moments = arrivals(part.rate or 0.0, part.lasted_s, part.seed)
         said = [simulate(app, setting, moments, seed=seed) for seed in range(SEEDS)]
         said_s = fmean(outcome.quantile_s(QUICK) for outcome in said)
         missing_s.append(float(np.quantile(np.array(part.took_s), QUICK)) - said_s)

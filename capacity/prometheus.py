@@ -24,8 +24,8 @@ class Counts:
         for family in text_string_to_metric_families(ours):
             for sample in family.samples:
                 if sample.name in {RUNS, ITEMS, MAX_ITEMS, NICENESS}:
-                    place = (sample.name, sample.labels.get("deployment", ""))
-                    self._values.setdefault(place, []).append(sample.value)
+                    series = (sample.name, sample.labels.get("deployment", ""))
+                    self._values.setdefault(series, []).append(sample.value)
 
     def total(self, name: str, stage: str) -> int:
         """Return the sum over replicas; 0 where there is no such series."""
@@ -39,15 +39,15 @@ class Counts:
         return {stage: most for stage, most in found if most}
 
 
-async def read(metrics_url: str) -> Counts:
+def read(metrics_url: str) -> Counts:
     """Return what the counters say now.
 
     Raises:
         CapacityError: There are no metrics there.
     """
     try:
-        async with httpx.AsyncClient(timeout=10, trust_env=False) as client:
-            return Counts((await client.get(metrics_url)).raise_for_status().text)
+        response = httpx.get(metrics_url, timeout=10, trust_env=False)
+        return Counts(response.raise_for_status().text)
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
         reason = str(error).split("\n")[0] or type(error).__name__
         raise CapacityError(f"No metrics can be read at {metrics_url}: {reason}.") from None

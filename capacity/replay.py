@@ -8,14 +8,14 @@ from statistics import median
 
 import numpy as np
 
-from capacity import traffic
 from capacity.fit import Model
 from capacity.measurements import Record
 from capacity.prediction import Prediction, ms, predict
 from capacity.problems import CapacityError
 from capacity.processes import LocalApp, busy_core_s
 from capacity.simulator import Setting
-from capacity.traffic import Question, Traffic
+from load_tests.client.questions import PhotoQuestion
+from load_tests.client.traffic import Client, arrivals, crowd
 
 COLUMNS = (
     "rate", "served", "answers/s", "error", "p50 ms", "p95 ms", "p95 error", "in band", "others",
@@ -65,11 +65,11 @@ class Replay(Record):
         )
 
 
-async def replay_rate(
+def replay_rate(
     url: str,
     model: Model,
     setting: Setting,
-    asked: Sequence[Question],
+    asked: Sequence[PhotoQuestion],
     rate: float,
     seconds: float,
     *,
@@ -80,16 +80,16 @@ async def replay_rate(
     Raises:
         CapacityError: Something failed, or nothing was answered.
     """
-    moments = traffic.arrivals(rate, seconds, seed)
+    moments = arrivals(rate, seconds, seed)
     predicted = predict(model, setting, moments, rate)
     app = LocalApp.behind(url)
     own, busy, started = app.cpu_s().total() if app else 0.0, busy_core_s(), time.perf_counter()
-    async with Traffic(url, list(asked)) as load:
-        replies = await load.crowd(moments)
+    with Client(url, asked, new_photos=True) as load:
+        replies = crowd(load.ask, moments)
     took = time.perf_counter() - started
     others = (busy_core_s() - busy - (app.cpu_s().total() - own)) / took if app else None
     took_s = [reply.took_s for reply in replies if reply.status == 200]
-    failed = len(replies) - len(took_s) - sum(reply.refused for reply in replies)
+    failed = len(replies) - len(took_s) - sum(reply.is_refused for reply in replies)
     if failed or not took_s:
         raise CapacityError(f"{failed} of {len(replies)} requests of the replay failed.")
     # As the simulation counts: to the last answer.

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from capacity import traffic
 from capacity.fit import Model
 from capacity.measurements import STAGES, Measurements
 from capacity.plan import Plan
 from capacity.prediction import Prediction, as_measured, predict
 from capacity.replay import COLUMNS, Replay
 from capacity.simulator import Setting
+from load_tests.client.traffic import arrivals
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -171,10 +171,7 @@ def _stages(axes: "Axes", measurements: Measurements) -> None:
 
 
 def _curve(model: Model, setting: Setting, rates: Sequence[float]) -> list[Prediction]:
-    return [
-        predict(model, setting, traffic.arrivals(rate, 300 / rate, 2), rate, draws=5)
-        for rate in rates
-    ]
+    return [predict(model, setting, arrivals(rate, 300 / rate, 2), rate, draws=5) for rate in rates]
 
 
 def _band(axes: "Axes", curve: Sequence[Prediction]) -> None:

@@ -1,17 +1,17 @@
 """The steps of `admirer capacity`, each of which can fail with one clear sentence."""
 
-import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 import yaml
 
 from capacity import measurements as records
-from capacity import overlay, report, traffic
+from capacity import overlay, report
 from capacity.fit import Model, fit
-from capacity.local_app import started_app, write_config
 from capacity.measure import Steps, measure
 from capacity.measurements import Measurements
 from capacity.plan import Plan
@@ -20,13 +20,21 @@ from capacity.problems import CapacityError
 from capacity.replay import Replay, replay_rate, write_replays
 from capacity.search import search
 from capacity.target import Prices, Target, priced, unpriced
+from load_tests.client.app_process import (
+    NO_PHOTO_CACHES,
+    AppProcess,
+    config_of,
+    merged,
+    running_app,
+)
+from load_tests.client.questions import PhotoQuestion, read_questions
+from load_tests.client.traffic import Client, closed
+from serve.transport import free_port
 
 REPLAYED = (0.8, 1.0)
 """Shares of the target's rate."""
 REPLAY_S = 60.0
-_UNBOUNDED = {
-    "limits": {"max_concurrent_requests": 64},
-}
+_UNBOUNDED = {"limits": {"max_concurrent_requests": 64}}
 """So that a load test of an app started here is answered and not refused."""
 
 
@@ -57,6 +65,8 @@ def measurements(
 
     Raises:
         CapacityError: They cannot be had, or something failed in them.
+        PhotosError: There is nothing to ask.
+        AppProcessError: The app did not start.
     """
     if source.file is not None:
         seen = records.read(source.file)
@@ -64,12 +74,11 @@ def measurements(
         unknown = sorted(set(source.on_gpu) - set(records.STAGES))
         if unknown:
             raise CapacityError(f"There is no stage {unknown[0]}; name one of {records.STAGES}.")
-        asked = traffic.questions(source.photos)
+        asked = read_questions(source.photos)
         steps = Steps(step_s=source.step_s, rounds=source.rounds)
         if source.url is None:
-            write_config(out / "measured.yaml", source.config, _UNBOUNDED)
-            with started_app(command, out / "measured.yaml") as app:
-                seen = _measured(app.url, app.metrics_url, asked, steps, source, tell)
+            with _started(command, source.config, _UNBOUNDED, out / "measured.yaml") as app:
+                seen = _measured(app.url, app.metrics_url(), asked, steps, source, tell)
         elif source.metrics_url is None:
             raise CapacityError("--url needs --metrics-url, which `admirer serve` prints.")
         else:
@@ -82,14 +91,29 @@ def measurements(
 def _measured(
     url: str,
     metrics_url: str,
-    asked: Sequence[traffic.Question],
+    asked: Sequence[PhotoQuestion],
     steps: Steps,
     source: Source,
     tell: Callable[[str], None],
 ) -> Measurements:
-    return asyncio.run(
-        measure(url, metrics_url, asked, steps, cores=source.cores, on_gpu=source.on_gpu, tell=tell)
+    return measure(
+        url, metrics_url, asked, steps, cores=source.cores, on_gpu=source.on_gpu, tell=tell
     )
+
+
+@contextmanager
+def _started(
+    command: Sequence[str], base: Path, arguments: Mapping[str, Any], config: Path
+) -> Iterator[AppProcess]:
+    """Start the app with those arguments, its photo caches off: plans are for new photos."""
+    tree = config_of(base, merged(NO_PHOTO_CACHES, arguments))
+    config.parent.mkdir(parents=True, exist_ok=True)
+    config.write_text(yaml.safe_dump(tree, sort_keys=False), "utf-8")
+    # Of ten seconds by default, for which every part of a load test would have to wait.
+    every_second = {"RAY_metrics_report_interval_ms": "1000"}
+    with running_app(command, config, free_port(), environment=every_second) as app:
+        app.metrics_url()  # comes last: now it does nothing but what it is asked
+        yield app
 
 
 def plan(
@@ -129,7 +153,7 @@ def write(
         write_replays(replays, out / "replay.json")
 
 
-async def replays(
+def replays(
     made: Plan,
     model: Model,
     command: list[str],
@@ -142,6 +166,7 @@ async def replays(
 
     Raises:
         CapacityError: The plan needs more than this machine, or something failed.
+        AppProcessError: The app did not start.
     """
     here = psutil.cpu_count() or 1
     if made.setting.cores > here or made.setting.gpus > 1:
@@ -149,16 +174,13 @@ async def replays(
             f"The plan needs {made.setting.cores:g} cores and {made.setting.gpus:g} GPUs; a replay"
             f" has this machine's {here} cores."
         )
-    asked = traffic.questions(photos)
-    write_config(out / "replayed.yaml", config, overlay.arguments(made))
-    with started_app(command, out / "replayed.yaml") as app:
-        async with traffic.Traffic(app.url, asked) as load:
-            await load.closed("answers", 2, 4)  # warms up
+    asked = read_questions(photos)
+    with _started(command, config, overlay.arguments(made), out / "replayed.yaml") as app:
+        with Client(app.url, asked, new_photos=True) as load:
+            closed(load.ask, callers=2, seconds=4)  # warms up
         seen = []
         for seed, share in enumerate(REPLAYED, start=50):
             rate = share * made.target.rate
             tell(f"replay: {rate:.1f} a second for {REPLAY_S:g} s")
-            seen.append(
-                await replay_rate(app.url, model, made.setting, asked, rate, REPLAY_S, seed=seed)
-            )
+            seen.append(replay_rate(app.url, model, made.setting, asked, rate, REPLAY_S, seed=seed))
         return seen

@@ -8,7 +8,6 @@ and says so.
 import math
 from collections.abc import Sequence
 
-from capacity import traffic
 from capacity.fit import Model
 from capacity.measurements import STAGES
 from capacity.plan import (
@@ -28,6 +27,7 @@ from capacity.problems import CapacityError
 from capacity.simulator import Setting
 from capacity.stage import StageSetting
 from capacity.target import Group, Nodes, Target
+from load_tests.client.traffic import arrivals
 
 SERVED = 0.995
 """Least share of the questions that a plan must answer."""
@@ -77,7 +77,7 @@ class _Search:
     def __init__(self, model: Model, target: Target, nodes: Nodes) -> None:
         self._model, self._target, self._nodes = model, target, nodes
         count = min(max(QUESTIONS[0], target.rate * 30), QUESTIONS[1])
-        self._moments: Sequence[float] = traffic.arrivals(target.rate, count / target.rate, 1)
+        self._moments: Sequence[float] = arrivals(target.rate, count / target.rate, 1)
         self._least = {
             **{name: math.ceil(target.rate / each.max_rate) for name, each in model.stages.items()},
             INGRESS: math.ceil(target.rate / model.ingress_max_rate),

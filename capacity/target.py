@@ -66,8 +66,8 @@ def read_prices(file: Path) -> Prices:
         raise CapacityError(f"The prices {file} are not YAML.") from None
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "the whole file"
-        raise CapacityError(f"The prices {file} are wrong: {place}: {first['msg']}.") from None
+        field = ".".join(map(str, first["loc"])) or "the whole file"
+        raise CapacityError(f"The prices {file} are wrong: {field}: {first['msg']}.") from None
 
 
 def priced(prices: Prices, measurements: Measurements, most: int) -> Nodes:

@@ -4,43 +4,14 @@ A status says little: an empty caption comes with 200. Sentences hold no ids, be
 equal ones together.
 """
 
-import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from load_tests.photos import Question
+from load_tests.client.messages import Reply
+from load_tests.client.questions import Question
 
 PROBLEM = "application/problem+json"
-MAX_RETRY_AFTER_S = 30.0
-"""A server may ask for more patience than a load test has time."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """A response as it is checked; names of headers are in lower case."""
-
-    status: int
-    headers: Mapping[str, str]
-    text: str
-
-    def body(self) -> dict[str, Any]:
-        """Return the JSON object in it; empty where there is none."""
-        try:
-            value = json.loads(self.text)
-        except ValueError:
-            return {}
-        return value if isinstance(value, dict) else {}
-
-    def retry_after_s(self) -> float | None:
-        """Return how long a refused caller is asked to wait; None where it is not refused so."""
-        told = self.headers.get("retry-after", "")
-        if self.status != HTTPStatus.SERVICE_UNAVAILABLE or not told.isdecimal():
-            return None
-        return min(float(told), MAX_RETRY_AFTER_S)
-
-
 Check = Callable[[Reply], str | None]
 
 

@@ -12,8 +12,8 @@ from locust import LoadTestShape, events
 from locust.env import Environment
 from locust.runners import WorkerRunner
 
+from load_tests.client.questions import PhotosError, read_photos
 from load_tests.options import DEFAULT_SECONDS, add_options
-from load_tests.photos import PhotosError, read_photos
 from load_tests.reach import why_not_in_time
 from load_tests.running import Run
 from load_tests.shapes import users_at

@@ -22,8 +22,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         group.add_argument(f"--{name}", env_var=variable, help=text, **more)
 
     def value(name: str, default: str | float, text: str, **more: object) -> None:
-        told = f"{text} Default: {default}." if default != "" else text
-        option(name, told.replace("%", "%%"), default=default, type=type(default), **more)
+        described = f"{text} Default: {default}." if default != "" else text
+        option(name, described.replace("%", "%%"), default=default, type=type(default), **more)
 
     value("shape", "step", "How the number of users goes over time.", choices=sorted(SHAPES))
     value("photos", "bundles/demo/photos", "Folder of JPEGs, and questions.jsonl if there is one.")

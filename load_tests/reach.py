@@ -14,13 +14,13 @@ logger = logging.getLogger(__name__)
 
 def why_not_in_time(url: str | None, *, within_s: float, may_degrade: bool = False) -> str | None:
     """Return None once the app at `url` can be asked; after so many seconds why it cannot."""
-    until, told = time.monotonic() + within_s, ""
+    until, last = time.monotonic() + within_s, ""
     while fault := why_unreachable(url, may_degrade=may_degrade):
         if time.monotonic() >= until:
             return fault
-        if fault != told:
+        if fault != last:
             logger.info("Waiting: %s", fault)
-            told = fault
+            last = fault
         time.sleep(LOOK_EVERY_S)
     return None
 

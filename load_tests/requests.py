@@ -4,12 +4,11 @@ import struct
 import zlib
 from typing import NamedTuple
 
-from urllib3.filepost import encode_multipart_formdata
-
 from load_tests import checks
 from load_tests.checks import Check
+from load_tests.client.messages import Fields, form
+from load_tests.client.questions import Question
 from load_tests.limits import ANSWERS, BAD
-from load_tests.photos import Question
 
 _PIXELS_OF_EDGE = 30_000
 
@@ -19,17 +18,12 @@ class Post(NamedTuple):
 
     path: str
     name: str
-    fields: tuple[tuple[str, str | bytes], ...]
+    fields: Fields
     check: Check
 
     def encoded(self) -> tuple[bytes, str]:
-        """Return the form (RFC 7578) and its content type."""
-        return encode_multipart_formdata(
-            [
-                (name, value if isinstance(value, str) else ("photo.jpg", value, "image/jpeg"))
-                for name, value in self.fields
-            ]
-        )
+        """Return the form and its content type."""
+        return form(self.fields)
 
 
 def ask(jpeg: bytes, question: Question, check: Check, name: str = ANSWERS) -> Post:
@@ -41,12 +35,7 @@ def bad_requests(jpeg: bytes) -> tuple[Post, ...]:
     """Return what cannot be answered, each with the problem that it must be told."""
 
     def post(check: Check, image: bytes, question: str, **more: str) -> Post:
-        fields: tuple[tuple[str, str | bytes], ...] = (
-            ("image", image),
-            ("question", question),
-            *more.items(),
-        )
-        return Post(ANSWERS, BAD, fields, check)
+        return Post(ANSWERS, BAD, (("image", image), ("question", question), *more.items()), check)
 
     # Half a photo has a whole header: only who decodes it finds out.
     return (

@@ -11,9 +11,9 @@ import gevent
 from locust import FastHttpUser, task
 
 from load_tests import checks, stage_events
-from load_tests.checks import Reply
+from load_tests.client.messages import Reply
+from load_tests.client.questions import Photo, as_new, read_photos
 from load_tests.limits import REFUSED, SAME_FRAME
-from load_tests.photos import Photo, as_new, read_photos
 from load_tests.requests import Post, ask, bad_requests
 
 FRAME_QUESTIONS = 3
@@ -70,7 +70,7 @@ class Person(FastHttpUser):
                 response.success()
             else:
                 response.failure(fault)
-        stage_events.record(self.environment, headers.get("server-timing", ""))
+        stage_events.record(self.environment, reply)
         if wait_s is not None:
             gevent.sleep(wait_s)
 

@@ -1,102 +1,157 @@
-"""Start the app on this machine with a plan's settings, and stop it again.
+"""Start the app on this machine as `make run` does, and stop it again.
 
-Ray's counters are exported every second here instead of every ten, so that a replay need not
-wait for them; photo caches are off, since a plan is for photos that nobody has seen.
+Processes are found by a mark in their environment first, and not by parentage alone: Ray's daemons
+leave their parent, and would be missing from its tree.
 """
 
 import os
+import re
 import signal
-import socket
 import subprocess
+import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-import httpx
+import psutil
+import urllib3
 import yaml
-
-from capacity.problems import CapacityError
 
 START_WITHIN_S = 180
 STOP_WITHIN_S = 60
-_ENVIRONMENT = {
-    "ADMIRER_CAPTIONER__CACHE_PHOTOS": "0",
-    "ADMIRER_TAGGER__CACHE_PHOTOS": "0",
-    "RAY_metrics_report_interval_ms": "1000",
-    "PYTHONUNBUFFERED": "1",
-}
+MARK = "ADMIRER_STARTED_BY"
+NO_PHOTO_CACHES = {"captioner": {"cache_photos": 0}, "tagger": {"cache_photos": 0}}
+"""Arguments for questions that are asked again and again, as visitors' photos are not."""
 
 
-@dataclass(frozen=True)
-class Addresses:
-    """Where a started app answers, and where its metrics are."""
+class AppProcessError(RuntimeError):
+    """One sentence that says why there is no running app."""
+
+
+@dataclass(frozen=True, slots=True)
+class AppProcess:
+    """A started app that is ready."""
 
     url: str
-    metrics_url: str
+    mark: str
+    started: float
+    """When its process was, by `time.monotonic()`."""
+    ready_s: float
+    """Seconds from then until it was ready."""
+    lines: Sequence[str]
+    """What it has printed; more come."""
+
+    def processes(self) -> list[psutil.Process]:
+        """Return every process that was started on the app's behalf."""
+        return processes_of(self.mark)
+
+    def metrics_url(self) -> str:
+        """Return the address of its metrics once it has printed it.
+
+        Raises:
+            AppProcessError: It did not.
+        """
+        until = self.started + START_WITHIN_S
+        while time.monotonic() < until:
+            for line in list(self.lines):
+                if line.startswith("Metrics: "):
+                    return line.removeprefix("Metrics: ").strip()
+            time.sleep(0.1)
+        raise AppProcessError(f"The app did not tell of its metrics within {START_WITHIN_S} s.")
 
 
-def write_config(file: Path, base: Path, arguments: Mapping[str, Any]) -> None:
-    """Write a Serve config file: `base` with some of the app's arguments changed.
+def config_of(base: Path, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a Serve config file's tree with some of the app's arguments changed.
 
     Raises:
-        CapacityError: `base` is no Serve config file.
+        AppProcessError: `base` is no Serve config file.
     """
     try:
-        config = yaml.safe_load(base.read_text("utf-8"))
+        config: dict[str, Any] = yaml.safe_load(base.read_text("utf-8"))
         (application,) = config["applications"]
-        application["args"] = _merged(application.get("args", {}), arguments)
+        application["args"] = merged(application.get("args", {}), changes)
     except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError):
-        raise CapacityError(f"{base} is not a Serve config file with one application.") from None
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(yaml.safe_dump(config, sort_keys=False), "utf-8")
+        raise AppProcessError(f"{base} is not a Serve config file with one application.") from None
+    return config
+
+
+def merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Return both trees as one; where both have a value, that of `over`."""
+    found = dict(under)
+    for key, value in over.items():
+        below = found.get(key)
+        if isinstance(below, Mapping) and isinstance(value, Mapping):
+            found[key] = merged(below, value)
+        else:
+            found[key] = value
+    return found
 
 
 @contextmanager
-def started_app(command: list[str], config: Path) -> Iterator[Addresses]:
-    """Start `command serve --config` on a free port, wait for its metrics, stop it after.
+def running_app(
+    command: Sequence[str],
+    config: Path,
+    port: int,
+    *,
+    bundle: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[AppProcess]:
+    """Start `command serve` on a port of this machine, wait until it is ready, stop it after.
+
+    Args:
+        command: What starts the app: takes `serve --config --port`, and `--bundle` if one is given.
+        config: Serve config file.
+        port: That nobody listens on.
+        bundle: What it serves, if not what the config file says.
+        environment: Variables beside this process' own.
 
     Raises:
-        CapacityError: It ended by itself or did not start in time.
+        AppProcessError: It ended by itself or was not ready in time, or another app runs.
     """
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
+    if left := processes_of():
+        # Both would listen on ports that Ray fixes, and each then answers for the other.
+        raise AppProcessError(f"An app that was started like this runs already: {left[0].pid}.")
+    mark, url = uuid.uuid4().hex, f"http://127.0.0.1:{port}"
+    options = ["--config", str(config), "--port", str(port)]
+    options += ["--bundle", str(bundle)] if bundle else []
+    started = time.monotonic()
     try:
         process = subprocess.Popen(  # noqa: S603 - the command is the caller's own
-            [*command, "serve", "--config", str(config), "--port", str(port)],
-            env={**os.environ, **_ENVIRONMENT},
+            [*command, "serve", *options],
+            env={**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {}), MARK: mark},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
         )
     except OSError as error:
-        raise CapacityError(f"{command[0]} does not start: {error.strerror}.") from None
-    # Whoever ends this process must not leave the app behind.
-    at_termination = signal.signal(signal.SIGTERM, signal.default_int_handler)
+        raise AppProcessError(f"{command[0]} does not start: {error.strerror}.") from None
     lines: list[str] = []
     reading = threading.Thread(target=_read, args=(process, lines), daemon=True)
     reading.start()
+    with _ended_by_sigterm():
+        try:
+            ready_s = _wait_until_ready(url, process, started, lines)
+            yield AppProcess(url, mark, started, ready_s, lines)
+        finally:
+            _stop(process, mark)
+            reading.join(timeout=5)
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM, as of `timeout`, stop the app like everything else that ends this program."""
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
-        metrics_url = _wait_for_metrics(process, lines)
-        url = f"http://127.0.0.1:{port}"
-        httpx.get(f"{url}/health/ready", timeout=10, trust_env=False).raise_for_status()
-        yield Addresses(url, metrics_url)
-    except httpx.HTTPError as error:
-        raise CapacityError(f"The app was started and does not answer: {error}.") from None
+        yield
     finally:
-        signal.signal(signal.SIGTERM, at_termination)
-        process.send_signal(signal.SIGINT)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(STOP_WITHIN_S)
-        if process.poll() is None:
-            process.kill()
-            process.wait()
-        reading.join(timeout=5)
+        signal.signal(signal.SIGTERM, before)
 
 
 def _read(process: subprocess.Popen[str], lines: list[str]) -> None:
@@ -105,25 +160,56 @@ def _read(process: subprocess.Popen[str], lines: list[str]) -> None:
         lines.extend(line.rstrip() for line in output)  # one after the other, as they come
 
 
-def _wait_for_metrics(process: subprocess.Popen[str], lines: list[str]) -> str:
-    until = time.monotonic() + START_WITHIN_S
-    while time.monotonic() < until:
-        for line in list(lines):
-            if line.startswith("Metrics: "):
-                return line.removeprefix("Metrics: ").strip()
+def _wait_until_ready(
+    url: str, process: subprocess.Popen[str], started: float, lines: Sequence[str]
+) -> float:
+    client = urllib3.PoolManager(retries=False, timeout=5)
+    while time.monotonic() - started < START_WITHIN_S:
         if process.poll() is not None:
-            last = next((line for line in reversed(lines) if line), "it said nothing")
-            raise CapacityError(f"The app ended by itself: {last}.")
+            last = next((line for line in reversed(lines) if line), "it printed nothing")
+            raise AppProcessError(f"The app ended by itself: {last}.")
+        with suppress(urllib3.exceptions.HTTPError):
+            if client.request("GET", f"{url}/health/ready").status == HTTPStatus.OK:
+                return time.monotonic() - started
         time.sleep(0.1)
-    raise CapacityError(f"The app was not ready after {START_WITHIN_S} s.")
+    raise AppProcessError(f"The app was not ready after {START_WITHIN_S} s.")
 
 
-def _merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(old)
-    for key, value in new.items():
-        old_value = merged.get(key)
-        if isinstance(old_value, dict) and isinstance(value, Mapping):
-            merged[key] = _merged(old_value, value)
-        else:
-            merged[key] = value
-    return merged
+def _stop(process: subprocess.Popen[str], mark: str) -> None:
+    """Ask the launcher to stop as Ctrl-C does, and end only what it left behind."""
+    process.send_signal(signal.SIGINT)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(STOP_WITHIN_S)
+    for each in processes_of(mark):
+        sys.stderr.write(f"left behind: {title(each)}\n")
+        with suppress(psutil.Error):
+            each.kill()
+    process.wait()
+
+
+def processes_of(mark: str | None = None) -> list[psutil.Process]:
+    """Return the processes of one app, or of every app that was started like this."""
+    found: dict[int, psutil.Process] = {}
+    unmarked: list[psutil.Process] = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            its_mark = process.environ().get(MARK)
+            if its_mark is None:
+                unmarked.append(process)
+            elif mark in {None, its_mark}:
+                found[process.pid] = process
+    # Ray's agents name themselves where their environment stood: they are their parent's.
+    for process in unmarked:
+        with suppress(psutil.Error):
+            if process.ppid() in found:
+                found[process.pid] = process
+    return list(found.values())
+
+
+def title(process: psutil.Process) -> str:
+    """Return the stage of a replica, or the name of the program."""
+    with suppress(psutil.Error):
+        command = process.cmdline()
+        # Ray's actors add what they do at the moment: ray::ServeController.listen_for_change.
+        return re.split("[/:]", command[0])[-1].split(".")[0] if command else process.name()
+    return "gone"

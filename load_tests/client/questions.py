@@ -36,6 +36,13 @@ class Photo(NamedTuple):
     questions: tuple[Question, ...]
 
 
+class PhotoQuestion(NamedTuple):
+    """One question about one photo, ready to be sent."""
+
+    photo: bytes
+    question: str
+
+
 @functools.cache
 def read_photos(folder: Path) -> tuple[Photo, ...]:
     """Return the JPEGs of a folder, with the questions of its `questions.jsonl` if it has one.
@@ -83,6 +90,19 @@ def _jpeg(path: Path) -> bytes:
     if not data.startswith(_START_OF_IMAGE):
         raise PhotosError(f"{path} is not a JPEG.")
     return data
+
+
+def read_questions(folder: Path) -> list[PhotoQuestion]:
+    """Return all questions about all photos of a folder, those about one photo together.
+
+    Raises:
+        PhotosError: As `read_photos`.
+    """
+    return [
+        PhotoQuestion(photo.jpeg, question.text)
+        for photo in read_photos(folder)
+        for question in photo.questions
+    ]
 
 
 def as_new(jpeg: bytes, comment: bytes | None = None) -> bytes:

@@ -1,68 +1,89 @@
-"""Ask a running app questions: so many callers at a time, or a crowd that does not wait.
+"""Ask a running app: so many callers at a time, or a crowd that does not wait.
 
-The moments at which a crowd asks depend on rate, time and seed alone, so that a prediction can
-be made for the very arrivals that will be sent. Every photo gets bytes of its own behind its end,
-which decoders skip, so that no cache answers.
+The moments at which a crowd asks depend on rate, time and seed alone, so that a prediction can be
+made for the very arrivals that will be sent. A caller is a thread: a client that every environment
+has (urllib3) needs no event loop, and a thread that waits costs nothing.
 """
 
-import asyncio
 import itertools
-import json
+import math
 import random
+import threading
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Literal
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Self, TypeVar
 
-import httpx
+import urllib3
 
-from capacity.problems import CapacityError
+from load_tests.client.messages import Fields, Reply, form
+from load_tests.client.questions import PhotoQuestion, as_new
 
 MAX_REQUESTS = 20_000
-TIMEOUT_S = 60.0
-Target = Literal["answers", "captioner", "tagger", "retriever"]
-ROUTES: dict[Target, str] = {
-    "answers": "/v1/answers",
-    "captioner": "/v1/captions",
-    "tagger": "/v1/tags",
-    "retriever": "/v1/examples/search",
-}
+TIMEOUT_S = 120.0
+ANSWERS = "/v1/answers"
+PHOTO_ALONE = {"/v1/captions", "/v1/tags"}
+"""Routes that take no question."""
+
+Result = TypeVar("Result")
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
-    """A photo and what is asked of it."""
+class Client:
+    """Asks one app questions in turn, from any number of threads; use it as a context.
 
-    photo: bytes
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What became of one request; status 0 is a broken connection."""
-
-    status: int
-    took_s: float
-    refused: bool = False
-    timings_s: dict[str, float] = field(default_factory=dict)
-
-
-def questions(folder: Path) -> list[Question]:
-    """Return the questions of `questions.jsonl` in a folder of photos.
-
-    Raises:
-        CapacityError: There are none.
+    Args:
+        url: Address of the app.
+        questions: Asked one after the other, from the start again after the last.
+        new_photos: Give every photo bytes of its own, so that no cache answers.
+        keep_alive: Use connections again; otherwise each request has its own, as with curl.
+        timeout_s: Seconds that a server may be silent.
     """
-    try:
-        lines = (folder / "questions.jsonl").read_text("utf-8").splitlines()
-        rows = [json.loads(line) for line in lines]
-        found = [Question((folder / row["photo"]).read_bytes(), row["question"]) for row in rows]
-    except (OSError, ValueError, KeyError):
-        found = []
-    if not found:
-        raise CapacityError(f"{folder} has no questions.jsonl that names photos and questions.")
-    return found
+
+    def __init__(
+        self,
+        url: str,
+        questions: Sequence[PhotoQuestion],
+        *,
+        new_photos: bool = False,
+        keep_alive: bool = True,
+        timeout_s: float = TIMEOUT_S,
+    ) -> None:
+        self._url, self._questions, self._new_photos = url, questions, new_photos
+        self._keep_alive = keep_alive
+        self._turns = itertools.count()
+        # A retry would hide what became of a request, and so would waiting for a connection.
+        self._pool = urllib3.PoolManager(
+            retries=False, timeout=timeout_s, maxsize=256 if keep_alive else 1, block=False
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.clear()
+
+    def ask(self, route: str = ANSWERS) -> Reply:
+        """Send the next question, or its photo alone to a route that takes no more."""
+        asked = self._questions[next(self._turns) % len(self._questions)]
+        photo = as_new(asked.photo) if self._new_photos else asked.photo
+        question = () if route in PHOTO_ALONE else (("question", asked.question),)
+        return self.post(route, (*question, ("image", photo)))
+
+    def post(self, route: str, fields: Fields) -> Reply:
+        """Send a form."""
+        body, kind = form(fields)
+        headers = {"Content-Type": kind} | ({} if self._keep_alive else {"Connection": "close"})
+        started = time.perf_counter()
+        try:
+            response = self._pool.request("POST", self._url + route, body=body, headers=headers)
+        except urllib3.exceptions.HTTPError as error:
+            took_s = time.perf_counter() - started
+            return Reply(0, {}, f"{type(error).__name__}: {error}", took_s)
+        took_s = time.perf_counter() - started
+        names = {name.lower(): value for name, value in response.headers.items()}
+        return Reply(response.status, names, response.data.decode(errors="replace"), took_s)
 
 
 def arrivals(rate: float, seconds: float, seed: int) -> list[float]:
@@ -76,91 +97,101 @@ def arrivals(rate: float, seconds: float, seed: int) -> list[float]:
     return moments
 
 
-class Traffic:
-    """One client of one app; use it as a context."""
-
-    def __init__(self, url: str, asked: list[Question]) -> None:
-        limits = httpx.Limits(max_connections=None, max_keepalive_connections=256)
-        self._client = httpx.AsyncClient(
-            base_url=url, timeout=TIMEOUT_S, limits=limits, trust_env=False
-        )
-        self._endless: Iterator[Question] = itertools.cycle(asked)
-        self._chance = random.Random(0)
-
-    async def __aenter__(self) -> "Traffic":
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._client.aclose()
-
-    async def closed(self, target: Target, callers: int, seconds: float) -> list[Reply]:
-        """Let so many callers ask, each after the answer to its last, for so long."""
-        replies: list[Reply] = []
-        until = time.perf_counter() + seconds
-
-        async def ask_on() -> None:
-            while time.perf_counter() < until and len(replies) < MAX_REQUESTS:
-                replies.append(await self.ask(target))
-
-        async with asyncio.TaskGroup() as group:
-            for _ in range(callers):
-                group.create_task(ask_on())
-        return replies
-
-    async def crowd(self, moments: list[float]) -> list[Reply]:
-        """Ask at those moments, whatever becomes of it."""
+def crowd(send: Callable[[], Result], moments: Sequence[float]) -> list[Result]:
+    """Send at those moments, whatever becomes of it; return what came of each, in their order."""
+    with ThreadPoolExecutor(MAX_REQUESTS) as callers:
         started = time.perf_counter()
-        sent: list[asyncio.Task[Reply]] = []
-        async with asyncio.TaskGroup() as group:
-            for due in moments:
-                await asyncio.sleep(max(0.0, started + due - time.perf_counter()))
-                sent.append(group.create_task(self.ask("answers")))
-        return [task.result() for task in sent]
-
-    async def ask(self, target: Target) -> Reply:
-        """Ask one question."""
-        asked = next(self._endless)
-        data = {} if target in {"captioner", "tagger"} else {"question": asked.text}
-        photo = asked.photo + self._chance.randbytes(8)
-        started = time.perf_counter()
-        try:
-            response = await self._client.post(
-                ROUTES[target], data=data, files={"image": ("photo.jpg", photo, "image/jpeg")}
-            )
-        except httpx.HTTPError:
-            return Reply(0, time.perf_counter() - started)
-        took_s = time.perf_counter() - started
-        return Reply(
-            response.status_code,
-            took_s,
-            refused=response.status_code == 503 and "retry-after" in response.headers,
-            timings_s=server_timing(response.headers.get("server-timing", "")),
-        )
+        sent = []
+        for due in moments:
+            time.sleep(max(0.0, started + due - time.perf_counter()))
+            sent.append(callers.submit(send))
+        return [each.result() for each in sent]
 
 
-def server_timing(header: str) -> dict[str, float]:
-    """Return the seconds of each part that a `Server-Timing` header names (W3C)."""
-    found: dict[str, float] = {}
-    for entry in header.split(","):
-        name, *parameters = (piece.strip() for piece in entry.split(";"))
-        for parameter in parameters:
-            key, _, value = parameter.partition("=")
-            if key == "dur" and name:
-                found[name] = float(value) / 1000
-    return found
+def closed(
+    send: Callable[[], Result],
+    *,
+    callers: int,
+    seconds: float = math.inf,
+    count: int = MAX_REQUESTS,
+    stop: threading.Event | None = None,
+) -> list[Result]:
+    """Let so many callers send, each after the answer to its last.
 
-
-async def check_up(url: str) -> dict[str, Any]:
-    """Return what the app says of its models.
-
-    Raises:
-        CapacityError: Nothing answers, or something else does.
+    Args:
+        send: Sends one request and returns what came of it.
+        callers: How many there are.
+        seconds: After which nobody begins another.
+        count: Requests of all callers together.
+        stop: Ends it earlier.
     """
-    try:
-        async with httpx.AsyncClient(base_url=url, timeout=10, trust_env=False) as client:
-            (await client.get("/health/ready")).raise_for_status()
-            response = (await client.get("/v1/models")).raise_for_status()
-            return dict(response.json())
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-        reason = str(error).split("\n")[0] or type(error).__name__
-        raise CapacityError(f"No app is ready at {url}: {reason}.") from None
+    turns = iter(range(min(count, MAX_REQUESTS)))
+    until = time.perf_counter() + seconds
+    results: list[Result] = []
+
+    def send_one() -> bool:
+        is_over = time.perf_counter() >= until or (stop is not None and stop.is_set())
+        if is_over or next(turns, None) is None:
+            return False
+        results.append(send())
+        return True
+
+    _at_the_same_time(callers, send_one)
+    return results
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Some seconds in the middle of steady traffic."""
+
+    replies: Sequence[Reply]
+    """To the requests that ended in it."""
+    seconds: float
+    spent: Counter[str]
+    """What the counters that were read at both its ends grew by."""
+
+
+def steady(
+    send: Callable[[], Reply], *, callers: int, count: int, read: Callable[[], Counter[str]]
+) -> Window:
+    """Have callers send without a pause; return the time of `count` replies in the midst of it.
+
+    The window opens with the reply after each caller's second, so that neither the rush of the
+    beginning nor the calm of the end is in it: all first questions meet idle stages, their answers
+    come in a heap, and those after them late. What is then still being answered is waited for.
+    """
+    before = 2 * callers + 1
+    replies: list[Reply] = []
+    ended: list[float] = []
+    marks: list[Counter[str]] = []
+    one_at_a_time = threading.Lock()
+
+    def send_one() -> bool:
+        reply, end = send(), time.perf_counter()
+        with one_at_a_time:
+            replies.append(reply)
+            ended.append(end)
+            if len(ended) in {before, before + count}:
+                marks.append(read())
+            return len(ended) < before + count
+
+    _at_the_same_time(callers, send_one)
+    seconds = ended[before + count - 1] - ended[before - 1]
+    return Window(replies[before : before + count], seconds, marks[1] - marks[0])
+
+
+def _at_the_same_time(callers: int, send_one: Callable[[], bool]) -> None:
+    """Have threads send until they are told that nothing is left, or one of them fails."""
+    is_broken_off = threading.Event()
+
+    def send_on() -> None:
+        while not is_broken_off.is_set() and send_one():
+            pass
+
+    with ThreadPoolExecutor(callers) as threads:
+        try:
+            for each in [threads.submit(send_on) for _ in range(callers)]:
+                each.result()
+        except BaseException:
+            is_broken_off.set()
+            raise

@@ -15,6 +15,16 @@ from cluster.commands import CommandError, kubectl
 
 LOG = logging.getLogger(__name__)
 
+HERE, CHECKOUT = Path(__file__).parent, Path(__file__).parents[2]
+SCRIPTS = {
+    "pod_script.py": HERE / "pod_script.py",
+    **{
+        f"load_tests--client--{file.name}": file
+        for file in sorted((CHECKOUT / "load_tests" / "client").glob("*.py"))
+    },
+}
+"""What the pod has, by its path with -- for each slash, which no key of a ConfigMap may hold."""
+
 LONGEST_S = 600
 """Of one load, whatever the test does meanwhile."""
 
@@ -49,7 +59,6 @@ class Asker:
 
     def start(self) -> None:
         """Start the pod and wait until it runs."""
-        script = (Path(__file__).parent / "questions.py").read_text()
         labels = {"pod-security.kubernetes.io/enforce": "restricted"}
         for manifest in (
             {
@@ -61,7 +70,7 @@ class Asker:
                 "apiVersion": "v1",
                 "kind": "ConfigMap",
                 "metadata": {"name": "questions", "namespace": self.namespace},
-                "data": {"questions.py": script},
+                "data": {key: file.read_text() for key, file in SCRIPTS.items()},
             },
             self._pod(),
         ):
@@ -73,6 +82,7 @@ class Asker:
         )
 
     def _pod(self) -> dict[str, Any]:
+        items = [{"key": key, "path": key.replace("--", "/")} for key in SCRIPTS]
         container = {
             "name": "asker",
             "image": self.image,
@@ -102,7 +112,7 @@ class Asker:
                     "seccompProfile": {"type": "RuntimeDefault"},
                 },
                 "containers": [container],
-                "volumes": [{"name": "script", "configMap": {"name": "questions"}}],
+                "volumes": [{"name": "script", "configMap": {"name": "questions", "items": items}}],
             },
         }
 
@@ -116,7 +126,7 @@ class Asker:
     def asking(self, url: str, *, callers: int, retry_for_s: float = 0) -> Iterator[Load]:
         """Ask while the block runs; every question begun is waited for, and then in the load."""
         command = ["kubectl", "--namespace", self.namespace, "exec", "--stdin", "asker", "--"]
-        command += ["python", "/script/questions.py", url, str(LONGEST_S), str(callers)]
+        command += ["python", "/script/pod_script.py", url, str(LONGEST_S), str(callers)]
         load = Load()
         with subprocess.Popen(
             [*command, str(retry_for_s)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

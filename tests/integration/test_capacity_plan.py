@@ -20,6 +20,7 @@ from capacity.problems import CapacityError
 from capacity.replay import Replay
 from capacity.search import search
 from capacity.target import Nodes, Target, priced, read_prices, unpriced
+from load_tests.client.questions import PhotosError
 from serve.__main__ import app
 from serve.settings import AppSettings
 
@@ -262,7 +263,7 @@ def test_prices_are_asked_for_unless_a_plan_without_cost_is_wanted(
 
 def test_questions_are_needed(tmp_path: Path) -> None:
     source = run.Source(None, "http://127.0.0.1:9", "x", tmp_path, tmp_path, None, (), 5, 1)
-    with pytest.raises(CapacityError, match=r"has no questions\.jsonl"):
+    with pytest.raises(PhotosError, match=r"no photos .* and no questions\.jsonl"):
         run.measurements(source, [], tmp_path, lambda _: None)
 
 

@@ -1,13 +1,14 @@
 """Photos of load tests: known questions, and photos that no cache has seen."""
 
 import io
+import json
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from load_tests import requests
-from load_tests.photos import PhotosError, as_new, read_photos
+from load_tests.client.questions import PhotosError, as_new, read_photos, read_questions
 from serve.images import read_photo
 from serve.settings import Limits as PhotoLimits
 
@@ -18,6 +19,10 @@ def test_the_demo_photos_come_with_questions_and_known_answers() -> None:
     photos = read_photos(DEMO)
     assert len(photos) == 10
     assert all(question.answer for photo in photos for question in photo.questions)
+    rows = [json.loads(line) for line in (DEMO / "questions.jsonl").read_text().splitlines()]
+    assert sorted(read_questions(DEMO)) == sorted(
+        ((DEMO / row["photo"]).read_bytes(), row["question"]) for row in rows
+    )
 
 
 def large_jpeg() -> bytes:

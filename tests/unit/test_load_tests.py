@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from load_tests import checks, reach
-from load_tests.checks import Check, Reply
+from load_tests.checks import Check
+from load_tests.client.messages import MAX_RETRY_AFTER_S, Reply
+from load_tests.client.questions import Question
 from load_tests.limits import ANSWERS, BAD, REFUSED, SAME_FRAME, Limits, Tally, broken
 from load_tests.memory import AppMemory
-from load_tests.photos import Question
 from load_tests.reach import why_not_in_time, why_unreachable
 from load_tests.report import Moment, Sample, sample_between, write
 from load_tests.shapes import SHAPES, users_at
@@ -201,7 +202,7 @@ def test_a_bad_request_deserves_a_problem_document() -> None:
 
 def test_only_a_503_that_says_how_long_is_a_refusal() -> None:
     assert reply({}, 503, **{"retry-after": "2"}).retry_after_s() == 2
-    assert reply({}, 503, **{"retry-after": "86400"}).retry_after_s() == checks.MAX_RETRY_AFTER_S
+    assert reply({}, 503, **{"retry-after": "86400"}).retry_after_s() == MAX_RETRY_AFTER_S
     assert reply({}, 503).retry_after_s() is None
     assert reply({}, 503, **{"retry-after": "soon"}).retry_after_s() is None
     assert reply({}, 500, **{"retry-after": "2"}).retry_after_s() is None
@@ -212,12 +213,14 @@ def test_only_a_503_that_says_how_long_is_a_refusal() -> None:
 
 def test_stages_are_named_after_who_works_and_those_that_did_not_run_are_left_out() -> None:
     header = "decode;dur=3.1, caption;dur=41, tag;dur=0, answer;desc=x;dur=9.5, total;dur=60"
-    assert stages_ms(header) == {"decode": 3.1, "captioner": 41, "answerer": 9.5, "total": 60}
+    reply = Reply(200, {"server-timing": header}, "")
+    assert stages_ms(reply) == {"decode": 3.1, "captioner": 41, "answerer": 9.5, "total": 60}
 
 
 @pytest.mark.parametrize("header", ["", "caption", "caption;dur=", "caption;dur=x, ;", "a;b;c=1"])
 def test_a_header_that_is_no_timing_has_no_stages(header: str) -> None:
-    assert stages_ms(header) == {}
+    reply = Reply(200, {"server-timing": header}, "")
+    assert stages_ms(reply) == {}
 
 
 # --- Around the run -----------------------------------------------------------------------------

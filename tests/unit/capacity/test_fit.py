@@ -11,7 +11,7 @@ from capacity.problems import CapacityError
 from capacity.prometheus import ITEMS, MAX_ITEMS, NICENESS, RUNS, Counts
 from capacity.regression import affine
 from capacity.simulator import simulate_callers
-from capacity.traffic import arrivals, server_timing
+from load_tests.client.traffic import arrivals
 
 TEXT = """
 # TYPE ray_admirer_model_seconds histogram
@@ -225,11 +225,6 @@ def test_a_stage_that_yields_is_planned_and_simulated_as_one() -> None:
     said = predict(model, as_measured(seen), moments, 14.0, draws=1)
     even = predict(model, as_measured(measurements()), moments, 14.0, draws=1)
     assert said.utilisation["captioner"] > even.utilisation["captioner"]
-
-
-def test_server_timing_is_read_in_seconds() -> None:
-    found = server_timing('caption;dur=12.5, tag;desc="x";dur=3, odd')
-    assert found == {"caption": 0.0125, "tag": 0.003}
 
 
 @pytest.mark.parametrize("truth", [0.05, 0.12])

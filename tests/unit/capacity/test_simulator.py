@@ -9,7 +9,7 @@ from capacity.fit import Model, StageModel
 from capacity.measurements import STAGES
 from capacity.simulator import Setting, simulate, simulate_callers
 from capacity.stage import HostedStage, RefusedError, SimulatedStage, StageSetting
-from capacity.traffic import arrivals
+from load_tests.client.traffic import arrivals
 
 WIDE = StageSetting(
     replicas=1, max_items=1, max_waiting=10_000, max_ongoing=10_000, max_queued=10_000
