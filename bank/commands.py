@@ -1,4 +1,4 @@
-"""`admirer bank build` and `admirer bank show`."""
+"""Build or look at a bank of solved examples."""
 
 from collections.abc import Callable
 from functools import partial
@@ -26,7 +26,7 @@ from models.settings import EngineSettings
 SHOWN = 20
 """Bad rows, or examples, that are printed one by one."""
 
-app = typer.Typer(help="Build or look at a bank of solved examples.", no_args_is_help=True)
+app = typer.Typer(help=__doc__, no_args_is_help=True)
 
 BundleOption = Annotated[Path, typer.Option(help="Bundle whose CLIP makes the vectors.")]
 ThreadsOption = Annotated[int, typer.Option(min=1, max=256, help="CPU threads.")]

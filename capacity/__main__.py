@@ -1,6 +1,7 @@
-"""`admirer capacity`: from a load test to a plan, its values for the chart, and its replay.
+"""Plan replicas, nodes and cost for a rate and a p95.
 
-What it needs is imported when it runs, because only the `capacity` extra brings that.
+`admirer capacity`: from a load test to a plan, its values for the chart, and its replay. What it
+needs is imported when it runs, because only the `capacity` extra brings that.
 """
 
 import os
@@ -24,7 +25,10 @@ WIDE = 140
 """Columns where nobody can say how many there are: in a file, a pipe or a CI log."""
 PHOTOS = CHECKOUT / "bundles" / "demo" / "photos"
 
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
+
+@app.command()
 def main(
     *,
     rate: Annotated[float, typer.Option(min=0.01, help="Questions a second to plan for.")],
@@ -162,4 +166,4 @@ def _fail(line: str) -> NoReturn:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    app(prog_name="python -m capacity")

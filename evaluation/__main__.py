@@ -1,4 +1,7 @@
-"""`python -m evaluation`: measure a bundle on held-out scenes, print tables and write JSON."""
+"""Measure how well a bundle answers questions about held-out scenes.
+
+`python -m evaluation` and `admirer evaluate`: prints tables and writes JSON.
+"""
 
 import json
 import os
@@ -30,7 +33,10 @@ from serve.settings import AppSettings
 
 CORES = min(8, os.cpu_count() or 1)
 
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
+
+@app.command()
 def main(
     bundle: Annotated[Path, typer.Option(help="Folder or file of the bundle.")] = Path(
         "bundles/demo"
@@ -109,4 +115,4 @@ def _progress(console: Console) -> Progress:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    app(prog_name="python -m evaluation")

@@ -1,24 +1,19 @@
 """The command line: `admirer`.
 
-Each command imports what it needs when it runs: `admirer --help` must not wait for Ray.
+Each command imports what it needs when it runs: `admirer --help` must not wait for Ray. The
+commands of other packages are found by `serve.cli.plugins`.
 """
 
 import logging
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
-FAILED, UNUSABLE = 1, 2
-_PASS_ON = {
-    "allow_extra_args": True,
-    "ignore_unknown_options": True,
-    "help_option_names": [],
-}
-"""Options of a command that another package defines, --help included."""
+from serve.cli.failure import fail
+from serve.cli.plugins import add_commands
 
 app = typer.Typer(
     help="Ask photos questions: at this command line, or over HTTP.",
@@ -83,7 +78,7 @@ def ask(
 
             body = ask_here(settings_of({}, bundle), photo, question, explain=explain)
     except (AskingError, ValueError) as error:
-        _fail(error, FAILED)
+        fail(error)
     console = Console()
     if as_json:
         console.print_json(data=body)
@@ -111,41 +106,10 @@ def serve(
     try:
         launch(options, Console(highlight=False, markup=False, soft_wrap=True))
     except StartError as error:
-        _fail(error, error.exit_status)
+        fail(error, error.exit_status)
 
 
-@app.command(context_settings=_PASS_ON)
-def evaluate(context: typer.Context) -> None:
-    """Measure a bundle on held-out scenes."""
-    from evaluation.__main__ import main as measure
-
-    command = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    command.command()(measure)
-    command(context.args, prog_name="admirer evaluate")
-
-
-@app.command(context_settings=_PASS_ON)
-def capacity(context: typer.Context) -> None:
-    """Plan replicas, nodes and cost for a rate and a p95."""
-    from capacity.__main__ import main as plan
-
-    command = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    command.command()(plan)
-    command(context.args, prog_name="admirer capacity")
-
-
-@app.command(context_settings=_PASS_ON)
-def bank(context: typer.Context) -> None:
-    """Build or look at a bank of solved examples."""
-    from bank.commands import app as command
-
-    command(context.args, prog_name="admirer bank")
-
-
-def _fail(error: Exception, status: int) -> NoReturn:
-    line = " ".join(str(error).split())
-    Console(stderr=True, soft_wrap=True).print(f"error: {escape(line)}", highlight=False)
-    raise typer.Exit(status)
+add_commands(app)
 
 
 def main() -> None:
