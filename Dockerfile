@@ -62,6 +62,16 @@ COPY requirements/load-test.txt /requirements/
 RUN --mount=type=cache,target=/uv-cache \
     /uv/bin/uv pip sync --quiet --python /opt/admirer/bin/python --require-hashes /requirements/load-test.txt
 
+# --- What the images that serve hold of the checkout: no training, evaluation or load tests ---
+
+FROM scratch AS sources
+COPY LICENSE README.md pyproject.toml /
+COPY bank /bank
+COPY bundles /bundles
+COPY deployments /deployments
+COPY models /models
+COPY serve /serve
+
 # --- Images: dependencies first, since they are large and change least ----------------------
 
 FROM system AS load-test
@@ -89,7 +99,7 @@ FROM system AS gpu
 # Read by NVIDIA's container runtime; the driver's libraries are the node's.
 ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
 COPY --from=gpu-environment /opt/admirer /opt/admirer
-COPY . /app
+COPY --from=sources / /app/
 RUN --mount=type=bind,from=installer,source=/uv,target=/uv \
     /uv/bin/uv pip install --quiet --no-cache --offline --python /opt/admirer/bin/python \
         --no-deps --no-build-isolation --editable /app \
@@ -107,7 +117,7 @@ LABEL org.opencontainers.image.title="admirer" \
 
 FROM system AS cpu
 COPY --from=cpu-environment /opt/admirer /opt/admirer
-COPY . /app
+COPY --from=sources / /app/
 RUN --mount=type=bind,from=installer,source=/uv,target=/uv \
     /uv/bin/uv pip install --quiet --no-cache --offline --python /opt/admirer/bin/python \
         --no-deps --no-build-isolation --editable /app \
