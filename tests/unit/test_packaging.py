@@ -8,20 +8,14 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from support.dockerfile import copied
+
 from serve.cli import plugins
 
 ROOT = Path(__file__).parents[2]
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PACKAGES = {file.parent.name for file in ROOT.glob("*/__init__.py")}
 """Top-level ones of the checkout."""
-
-
-def copied(stage: str) -> list[str]:
-    """Return what a stage of the Dockerfile copies from the checkout."""
-    text = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
-    (body,) = [part for part in text.split("\nFROM ") if f" AS {stage}\n" in part]
-    words = [line.split()[1:] for line in body.splitlines() if line.startswith("COPY ")]
-    return [name for line in words if not line[0].startswith("--from") for name in line[:-1]]
 
 
 def imported(file: Path) -> Iterator[str]:
