@@ -39,6 +39,10 @@ lint: $(DEV) ## Check style and formatting.
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 
+.PHONY: lint-workflows
+lint-workflows: .tools/bin/.actionlint-1.7.7 ## Check the workflows of GitHub with actionlint; not part of `make test`.
+	@.tools/bin/actionlint
+
 .PHONY: format
 format: $(DEV) ## Apply formatting and safe fixes.
 	@$(PY) -m ruff check --fix .
@@ -139,7 +143,7 @@ image: ## Build IMAGE with docker, podman or buildah; TARGET is cpu, gpu or load
 		--build-arg REVISION=$$(git rev-parse HEAD 2>/dev/null || echo unknown) \
 		--build-arg CREATED=$$(git show -s --format=%cI 2>/dev/null || date -u +%FT%TZ) .
 
-# --- Tools of the chart ------------------------------------------------------
+# --- Tools of the chart and the workflows -------------------------------------
 
 # Go's own client fetches and checks them; a program of the same version on PATH is used instead.
 CHART_TOOLS := $(addprefix .tools/bin/.,helm-3.22.0 helm-unittest-1.1.2 kubeconform-0.7.0 helm-docs-1.14.2)
@@ -149,7 +153,7 @@ chart-tools: $(CHART_TOOLS) ## Install helm, helm-unittest, kubeconform and helm
 
 # Built where the module lies, because `go install` refuses modules that replace requirements.
 # $(1) program, $(2) version, $(3) module, $(4) what the linker sets, $(5) how the program tells its version.
-define chart-tool
+define go-tool
 	@mkdir -p .tools/bin && rm -f .tools/bin/$(1) .tools/bin/.$(1)-[0-9]*
 	@found=$$(command -v $(1) || true); if [ -n "$$found" ] && $(1) $(5) 2>/dev/null | grep -qE '(^|[^0-9.])$(subst .,\.,$(2))([^0-9.]|$$)'; then \
 		echo "Using $$found ($(2))"; ln -s "$$found" .tools/bin/$(1); \
@@ -171,17 +175,20 @@ KUBERNETES := k8sVersionMajor=1 k8sVersionMinor=37
 HELM_FLAGS = helm.sh/helm/v3/internal/version.version=v3$* \
 	$(foreach package,chartutil lint/rules,$(addprefix helm.sh/helm/v3/pkg/$(package).,$(KUBERNETES)))
 .tools/bin/.helm-3%:
-	$(call chart-tool,helm,3$*,helm.sh/helm/v3,$(addprefix -X ,$(HELM_FLAGS)),version --short)
+	$(call go-tool,helm,3$*,helm.sh/helm/v3,$(addprefix -X ,$(HELM_FLAGS)),version --short)
 
 # It does not tell its version, so one on PATH is used only where there is no Go.
 .tools/bin/.helm-unittest-%:
-	$(call chart-tool,helm-unittest,$*,github.com/helm-unittest/helm-unittest,-X github.com/helm-unittest/helm-unittest/internal/build.version=$*,--version)
+	$(call go-tool,helm-unittest,$*,github.com/helm-unittest/helm-unittest,-X github.com/helm-unittest/helm-unittest/internal/build.version=$*,--version)
 
 .tools/bin/.kubeconform-%:
-	$(call chart-tool,kubeconform,$*,github.com/yannh/kubeconform,-X main.version=v$*,-v)
+	$(call go-tool,kubeconform,$*,github.com/yannh/kubeconform,-X main.version=v$*,-v)
 
 .tools/bin/.helm-docs-%:
-	$(call chart-tool,helm-docs,$*,github.com/norwoodj/helm-docs,-X main.version=$*,--version)
+	$(call go-tool,helm-docs,$*,github.com/norwoodj/helm-docs,-X main.version=$*,--version)
+
+.tools/bin/.actionlint-%:
+	$(call go-tool,actionlint,$*,github.com/rhysd/actionlint,-X github.com/rhysd/actionlint.version=$*,-version)
 
 # --- Prometheus -------------------------------------------------------------
 
