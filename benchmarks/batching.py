@@ -120,7 +120,7 @@ def _contest() -> Iterator[Callable[[str, float, float, int], list[float | None]
         handle = serve.run(contest.bind(), name="contest", route_prefix=None)
         yield lambda *arguments: handle.crowd.remote(*arguments).result()
     finally:
-        serve.shutdown()  # type: ignore[no-untyped-call]
+        serve.shutdown()
         ray.shutdown()
 
 

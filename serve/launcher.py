@@ -168,7 +168,7 @@ def _check_room(settings: AppSettings) -> None:
         settings.answerer,
     )
     scalings = [settings.ingress, *(stage.scaling for stage in stages)]
-    there = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    there = ray.cluster_resources()
     for resource, setting in (("CPU", "num_cpus"), ("GPU", "num_gpus")):
         reserved = sum(
             getattr(scaling, setting) * scaling.autoscaling.min_replicas for scaling in scalings

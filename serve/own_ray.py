@@ -147,7 +147,7 @@ def _stop() -> None:
     unread = io.StringIO()
     with contextlib.redirect_stdout(unread), contextlib.redirect_stderr(unread):
         with contextlib.suppress(Exception, KeyboardInterrupt):
-            ray_serve.shutdown()  # type: ignore[no-untyped-call]
+            ray_serve.shutdown()
         with contextlib.suppress(Exception, KeyboardInterrupt):
             ray.shutdown()
     _, left = psutil.wait_procs(ours, timeout=STOP_WITHIN_S)

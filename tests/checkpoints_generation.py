@@ -162,7 +162,7 @@ def _scale(name: str, weight: torch.Tensor) -> float:
     if "wpe" in name or "wte" in name or "embed" in name:
         return 0.5
     size = 1.5 / min(weight.shape[0], weight.numel() // weight.shape[0]) ** 0.5
-    return size * (2 if "crossattention" in name else 1)
+    return float(size * (2 if "crossattention" in name else 1))
 
 
 def _write_tokenizer(folder: Path, *, words: int, end_id: int) -> None:
@@ -175,7 +175,8 @@ def _write_tokenizer(folder: Path, *, words: int, end_id: int) -> None:
     )
     trained.train_from_iterator(_TEXT, trainer)
     trained.model.save(str(folder))
-    known = sorted(trained.get_vocab(), key=trained.token_to_id)
+    vocabulary = trained.get_vocab()
+    known = sorted(vocabulary, key=vocabulary.__getitem__)
     free = [index for index in range(words) if index != end_id]
     filler = [f"Ġfill{index}" for index in range(words - 1 - len(known))]
     vocabulary = dict(zip([*known, *filler], free, strict=True)) | {END: end_id}

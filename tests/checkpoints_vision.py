@@ -6,6 +6,7 @@ rounding decides; the heads are drawn again, larger, so that every decision is c
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -53,10 +54,13 @@ def make_detr_panoptic(folder: Path, *, shortest_edge: int) -> None:
     """
     torch.manual_seed(0)
     labels = {number: f"label {number}" for number in range(250)}
+    backbone: dict[str, Any] = {
+        "use_timm_backbone": True,
+        "backbone": "resnet50",
+        "use_pretrained_backbone": False,
+    }
     config = DetrConfig(
-        use_timm_backbone=True,
-        backbone="resnet50",
-        use_pretrained_backbone=False,
+        **backbone,
         num_queries=100,
         id2label=labels,
         label2id={label: number for number, label in labels.items()},
@@ -69,8 +73,10 @@ def make_detr_panoptic(folder: Path, *, shortest_edge: int) -> None:
             if value.ndim == 4 and value.shape[1] == 256 + 8:
                 value[:, 256:] *= 1000  # where a query looks, against what is there
         # Masks that are sure, and small enough that several fit beside each other.
-        model.mask_head.output_conv.weight.mul_(12)
-        model.mask_head.output_conv.bias.sub_(10)
+        output = model.mask_head.output_conv
+        assert output.bias is not None
+        output.weight.mul_(12)
+        output.bias.sub_(10)
     model.save_pretrained(folder)
     _write_legacy_detr_preprocessor(folder, shortest_edge, "coco_panoptic")
 
@@ -79,15 +85,17 @@ def make_small_detr(folder: Path) -> None:
     """The layout of facebook/detr-resnet-50, with a transformers backbone and few weights."""
     torch.manual_seed(1)
     labels = {number: f"label {number}" for number in range(9)}
+    read: dict[str, Any] = {"out_features": ["stage4"]}
+    resnet = ResNetConfig(
+        embedding_size=8,
+        hidden_sizes=[8, 16, 24, 32],
+        depths=[1, 1, 1, 1],
+        layer_type="basic",
+        **read,
+    )
+    backbone: dict[str, Any] = {"backbone_config": resnet, "use_timm_backbone": False}
     config = DetrConfig(
-        backbone_config=ResNetConfig(
-            embedding_size=8,
-            hidden_sizes=[8, 16, 24, 32],
-            depths=[1, 1, 1, 1],
-            layer_type="basic",
-            out_features=["stage4"],
-        ),
-        use_timm_backbone=False,
+        **backbone,
         d_model=32,
         encoder_layers=2,
         decoder_layers=2,
@@ -102,8 +110,10 @@ def make_small_detr(folder: Path) -> None:
     model = DetrForObjectDetection(config)
     _spread_batch_normalisation(model)
     with torch.no_grad():
-        _tell_queries_apart(model, model.class_labels_classifier, model.bbox_predictor.layers[0])
-        for layer in model.bbox_predictor.layers[1:]:
+        boxes = model.bbox_predictor.layers
+        first, *others = [layer for layer in boxes if isinstance(layer, torch.nn.Linear)]
+        _tell_queries_apart(model, model.class_labels_classifier, first)
+        for layer in others:
             layer.weight.normal_(0, 0.1)
     model.save_pretrained(folder)
     _write_legacy_detr_preprocessor(folder, 96, "coco_detection")

@@ -76,7 +76,7 @@ def new_model(tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
     for name, matrix in model.named_parameters():
         if matrix.ndim > 1:
             nn.init.normal_(matrix, std=_initial_std(name, config))
-    model.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]
+    model.generation_config = GenerationConfig(
         max_new_tokens=16,
         do_sample=False,
         pad_token_id=PAD_ID,

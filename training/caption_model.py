@@ -79,7 +79,7 @@ def new_captioner(vocabulary: int) -> VisionEncoderDecoderModel:
     model = VisionEncoderDecoderModel(config=config)
     model.encoder.set_attn_implementation("eager")
     model.decoder.set_attn_implementation("eager")
-    model.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]
+    model.generation_config = GenerationConfig(
         decoder_start_token_id=BOS_ID,
         bos_token_id=BOS_ID,
         eos_token_id=EOS_ID,

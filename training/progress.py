@@ -183,7 +183,7 @@ class Learner:
         factor = warm_then_cosine(self.step, self._warm_steps, self._run.fraction, self._decay_from)
         for group in self._optimizer.param_groups:
             group["lr"] = self._peak_rate * factor
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         nn.utils.clip_grad_norm_(self._module.parameters(), 1.0)
         self._optimizer.step()
         self._optimizer.zero_grad()

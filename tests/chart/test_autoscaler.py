@@ -20,7 +20,9 @@ def node_types(*arguments: Any, **options: Any) -> dict[str, Any]:
         # Defaults of the CRD, which the API server fills in.
         group |= {"replicas": 0, "numOfHosts": 1}
     cluster = {"metadata": {"name": "admirer-abcde", "namespace": "photos"}, "spec": spec}
-    return _derive_autoscaling_config_from_ray_cr(cluster)["available_node_types"]
+    made = _derive_autoscaling_config_from_ray_cr(cluster)
+    found: dict[str, Any] = made["available_node_types"]
+    return found
 
 
 def test_the_head_takes_no_replica() -> None:

@@ -189,7 +189,8 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def hub_parts() -> list[Any]:
-    return script("model_cache").checkpoints(str(ROOT / "bundles" / "hub.yaml"))
+    found: list[Any] = script("model_cache").checkpoints(str(ROOT / "bundles" / "hub.yaml"))
+    return found
 
 
 def fill(cache: Path) -> None:

@@ -54,8 +54,8 @@ def test_locust_understands_master_and_worker_and_defaults_are_its_own() -> None
     master, worker, defaults = found["options"]
     assert (master["master"], master["headless"], master["num_users"]) == (True, True, 8)
     assert (worker["worker"], worker["master_host"]) == (True, "admirer-load-test")
-    ours = ("photos", "think_time_s", "any_answer", "allow_degraded", "shape", "max_p95_ms")
-    ours += ("max_failures_ratio", "max_refused_ratio")
+    ours = ["photos", "think_time_s", "any_answer", "allow_degraded", "shape", "max_p95_ms"]
+    ours += ["max_failures_ratio", "max_refused_ratio"]
     assert {name: master[name] for name in ours} == {name: defaults[name] for name in ours}
 
 

@@ -72,7 +72,8 @@ def test_a_question_is_answered_through_the_ingress(
     def address() -> str | None:
         status = installed.get("ingress", installed.name)["status"].get("loadBalancer", {})
         for entry in status.get("ingress", []):
-            return entry.get("ip") or entry.get("hostname")
+            found: str | None = entry.get("ip") or entry.get("hostname")
+            return found
         return None
 
     where = wait_for("the Ingress has an address", address, within_s=60)

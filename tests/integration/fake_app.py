@@ -67,6 +67,9 @@ class FakeCaptioner:
             self.stage.run()
         return [f"a photo {photo.shape[1]} wide" for photo in photos]
 
+    def caption_ids(self, photos: Sequence[Any]) -> list[list[int]]:
+        raise NotImplementedError
+
 
 @dataclass(frozen=True)
 class FakeTagger:

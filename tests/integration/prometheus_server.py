@@ -70,7 +70,7 @@ def prometheus_over(metrics_url: str, folder: Path) -> Iterator[Prometheus]:
     port = free_port()
     config = folder / "prometheus.yaml"
     config.write_text(yaml.safe_dump(_config(httpx.URL(metrics_url))))
-    command = [program("prometheus"), f"--config.file={config}"]
+    command: list[str | Path] = [program("prometheus"), f"--config.file={config}"]
     command += [f"--storage.tsdb.path={folder / 'data'}", f"--web.listen-address=127.0.0.1:{port}"]
     with (folder / "prometheus.log").open("w") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)

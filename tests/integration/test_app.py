@@ -129,7 +129,7 @@ def start(
     )
     tracing = {"endpoint": receiver.url, "sampling_ratio": 0, "timeout_s": 1}
     running.behave()
-    command = [sys.executable, Path(__file__).with_name("fake_app.py"), folder]
+    command = [sys.executable, str(Path(__file__).with_name("fake_app.py")), str(folder)]
     command += [str(port), str(metrics_port)]
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(

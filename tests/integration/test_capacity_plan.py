@@ -59,7 +59,7 @@ def invoke(*arguments: object) -> Any:
 
 
 def is_one_line_error(result: Any) -> bool:
-    return (
+    return bool(
         result.exit_code == 1
         and result.stderr.startswith("error: ")
         and result.stderr.count("\n") == 1

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import checkpoints_generation as checkpoints
 import pytest
@@ -36,13 +37,13 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def reference(folder: Path, chat: list[dict[str, str]], max_new_tokens: int) -> Completion:
     torch.set_num_threads(1)
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32)
-    prompt = tokenizer.apply_chat_template(
+    model: Any = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    prompt: Any = tokenizer.apply_chat_template(
         chat, add_generation_prompt=True, return_tensors="pt", return_dict=False
     )
     written = model.generate(prompt, max_new_tokens=max_new_tokens, do_sample=False)
     new = written[0, prompt.shape[1] :].tolist()
-    text = tokenizer.decode(new, skip_special_tokens=True).strip()
+    text = str(tokenizer.decode(new, skip_special_tokens=True)).strip()
     return Completion(text, prompt_tokens=prompt.shape[1], completion_tokens=len(new))
 
 

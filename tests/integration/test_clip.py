@@ -10,7 +10,13 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from transformers import AutoTokenizer, CLIPImageProcessorPil, CLIPModel, CLIPTokenizer
+from transformers import (
+    AutoTokenizer,
+    CLIPImageProcessorPil,
+    CLIPModel,
+    CLIPTextConfig,
+    CLIPTokenizer,
+)
 
 from models.clip import ClipModel, load
 from models.clip.words import Words
@@ -57,7 +63,7 @@ def reference_texts(folder: Path, texts: list[str]) -> NDArray[np.float32]:
         texts,
         padding=True,
         truncation=True,
-        max_length=model.config.text_config.max_position_embeddings,
+        max_length=CLIPTextConfig.from_pretrained(folder).max_position_embeddings,
         return_tensors="pt",
     )
     with torch.inference_mode():

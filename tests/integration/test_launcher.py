@@ -66,7 +66,7 @@ def test_a_config_file_that_cannot_be_used_is_one_line(
 
 def test_gpus_that_are_not_there_are_one_line_and_not_minutes_of_waiting() -> None:
     config = CHECKOUT / "serve" / "config" / "demo-gpu.yaml"
-    words = ["serve", "--config", config, "--bundle", DEMO, "--port", str(free_port())]
+    words = ["serve", "--config", str(config), "--bundle", str(DEMO), "--port", str(free_port())]
     ended = subprocess.run(
         [sys.executable, "-m", "serve", *words],
         cwd=CHECKOUT,

@@ -205,9 +205,9 @@ def test_workers_do_the_asking_while_the_master_judges_and_tells_prometheus(
 
     scraping = threading.Thread(target=scrape)
     scraping.start()
-    more = ("--processes", "2", "--metrics-port", str(port), "--shape", "soak")
+    more = ["--processes", "2", "--metrics-port", str(port), "--shape", "soak"]
     master = str(free_port())
-    more += ("--master-bind-port", master, "--master-port", master)
+    more += ["--master-bind-port", master, "--master-port", master]
     test = load_test(server.url, photos, tmp_path, *more)
     scraping.join()
     assert test.returncode == 0, test.stderr

@@ -103,10 +103,10 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
     folder = tmp_path_factory.mktemp("app")
     config, log, port = folder / "config.yaml", folder / "log", free_port()
     config.write_text(yaml.safe_dump(settings()))
-    command = [sys.executable, "-m", "serve", "serve", "--config", config, "--bundle", DEMO]
+    words = ["serve", "--config", str(config), "--bundle", str(DEMO)]
     with log.open("w") as output:
         process = subprocess.Popen(
-            [*command, "--port", str(port)],
+            [sys.executable, "-m", "serve", *words, "--port", str(port)],
             cwd=CHECKOUT,
             env=os.environ | {"PYTHONUNBUFFERED": "1"},
             stdout=output,

@@ -12,16 +12,20 @@ from training.guides import HEADS, NOWHERE, PREVIOUS
 from training.questions import KINDS, Question
 from training.scenes import Person, Scene, Thing
 
-PLAIN = {"hair_style": "short", "skin": "tan", "glasses": False, "hat": None, "hand_raised": False}
+
+def person(hair: str, shirt: str, left: float, hat: str | None) -> Person:
+    """Return one with short hair, without glasses, who raises no hand."""
+    box = (left, 180.0, left + 200, 470.0)
+    return Person(hair, "short", "tan", shirt, False, hat, False, box)
+
+
 SCENE = Scene(
     seed=0,
     split="train",
     room="kitchen",
     people=(
-        Person(
-            hair="black", shirt="red", box=(20.0, 180.0, 220.0, 470.0), **{**PLAIN, "hat": "blue"}
-        ),
-        Person(hair="gray", shirt="green", box=(400.0, 180.0, 600.0, 470.0), **PLAIN),
+        person("black", "red", 20.0, "blue"),
+        person("gray", "green", 400.0, None),
     ),
     things=(
         Thing("mug", "green", (230.0, 20.0, 350.0, 140.0)),

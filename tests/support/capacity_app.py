@@ -34,7 +34,7 @@ def part(
     stages = STAGES if target == "answers" else (target,)
     return Part(
         kind="open" if rate else "closed",
-        target=target,  # type: ignore[arg-type]
+        target=target,
         rate=rate,
         callers=callers,
         lasted_s=seconds if rate else 0.0,

@@ -4,9 +4,10 @@ import base64
 from io import BytesIO
 from typing import Any
 
+import httpx
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from httpx import Response
+from httpx2 import Response
 from PIL import Image
 from unit.fake_stages import FakeStages
 
@@ -47,7 +48,9 @@ def scope(content_type: str) -> dict[str, Any]:
     }
 
 
-def problem(response: Response, code: str, field: str | None = None) -> dict[str, Any]:
+def problem(
+    response: Response | httpx.Response, code: str, field: str | None = None
+) -> dict[str, Any]:
     document: dict[str, Any] = response.json()
     assert document.get("code") == code, document
     assert response.headers["content-type"] == "application/problem+json"

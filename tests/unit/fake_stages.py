@@ -4,13 +4,15 @@ import asyncio
 import dataclasses
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from deployments.assembler import assemble
 from deployments.messages import Answer, Call, Embeddings, Example, Photo, Prompt, Stage, Tag
 from deployments.settings import AssemblerSettings
 from serve.pipeline import Pipeline
 from serve.settings import Degrade
+
+T = TypeVar("T")
 
 CAPTION = "a person with black hair in a red shirt."
 TAG = Tag("mug", 0.9, (10.0, 20.0, 110.0, 120.0))
@@ -81,7 +83,7 @@ class FakeStages:
         made = Embeddings(photos=((1.0, 0.0),) * len(photos), texts=((0.0, 1.0),) * len(texts))
         return await self._run("retriever", made, photos, texts, call)
 
-    async def _run(self, stage: Stage, value: Any, *arguments: Any) -> Any:
+    async def _run(self, stage: Stage, value: T, *arguments: Any) -> T:
         self.calls.setdefault(stage, []).append(arguments)
         self.started[stage] += 1
         try:

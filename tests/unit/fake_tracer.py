@@ -31,7 +31,7 @@ class FakeSpan:
         self, name: str, started_s: float, ended_s: float, attributes: Attributes | None = None
     ) -> None:
         times = (started_s, ended_s)
-        about = dict(attributes or {})
+        about: dict[str, object] = dict(attributes or {})
         self.tracer.spans.append(FakeSpan(name, self.name, self.tracer, "internal", about, times))
 
     def rename(self, name: str) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
-from httpx import Response
+from httpx2 import Response
 from unit.api_app import PHOTO, PHOTO64, QUESTION, app, ask, problem, scope
 from unit.fake_stages import FakeStages
 

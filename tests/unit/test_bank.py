@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bank.build import Solved, build
-from bank.examples import EXAMPLES_FILE, VECTORS_FILE, BankError, Example
+from bank.examples import EXAMPLES_FILE, VECTORS_FILE, BankError, Example, Similarity
 from bank.fingerprints import fingerprint
 from bank.index import ExampleBank
 from bank.vectors import MadeBy
@@ -113,7 +113,7 @@ def test_every_distinct_photo_and_question_is_embedded_once(tmp_path: Path) -> N
     [("image_question", (0.5, 0.5)), ("image", (1, 0)), ("question", (0, 1))],
 )
 def test_similarity_is_the_cosines_of_what_is_compared(
-    bank: ExampleBank, similarity: str, shares: tuple[float, float]
+    bank: ExampleBank, similarity: Similarity, shares: tuple[float, float]
 ) -> None:
     image, text = unit(77), unit(78)
     expected = {
@@ -160,7 +160,7 @@ def test_excluded_ids_are_never_found_and_do_not_shorten_the_list(bank: ExampleB
 @pytest.mark.parametrize("similarity", ["image_question", "image", "question", "random"])
 @pytest.mark.parametrize("encoding", ["same", "jpeg", "smaller"])
 def test_a_photo_and_question_of_the_bank_are_not_found_for_themselves(
-    bank: ExampleBank, similarity: str, encoding: str
+    bank: ExampleBank, similarity: Similarity, encoding: str
 ) -> None:
     photo = room(5)
     if encoding == "jpeg":
@@ -171,10 +171,12 @@ def test_a_photo_and_question_of_the_bank_are_not_found_for_themselves(
         photo = np.asarray(Image.fromarray(photo).resize((500, 375)))
     image = CLIP.embed_photos([room(5)])[0]
     text = CLIP.embed_texts([QUESTIONS[1]])[0]
-    asked = {"photo": fingerprint(photo), "question": " What colour is the MUG"}
+    asked = " What colour is the MUG"
 
     leaked = bank.search(image, text, len(bank), similarity)
-    found = bank.search(image, text, len(bank), similarity, **asked)
+    found = bank.search(
+        image, text, len(bank), similarity, photo=fingerprint(photo), question=asked
+    )
 
     assert "5-1" in {row.id for row in leaked}
     assert {row.id for row in leaked} - {row.id for row in found} == {"5-1"}
@@ -204,7 +206,7 @@ def test_random_examples_need_no_vector(bank: ExampleBank) -> None:
 )
 @settings(max_examples=60)
 def test_what_is_found_is_in_order_without_repeats_and_within_bounds(
-    bank: ExampleBank, k: int, seed: int, similarity: str
+    bank: ExampleBank, k: int, seed: int, similarity: Similarity
 ) -> None:
     found = bank.search(unit(seed), unit(seed + 100), k, similarity)
 

@@ -77,7 +77,7 @@ async def test_a_caller_that_has_gone_costs_no_run_and_no_place_in_the_queue() -
     stays = asyncio.create_task(batcher.submit(2, 5))
     await asyncio.sleep(0)
     gate.open.set()
-    assert await asyncio.gather(running, stays) == [0, 4]
+    assert [await running, await stays] == [0, 4]
     assert gate.batches == [[0], [2]]
 
 
@@ -172,7 +172,7 @@ async def test_a_cancellation_or_exit_inside_the_model_hangs_nobody(error: BaseE
 
 
 async def test_a_model_that_loses_an_item_is_an_error_not_a_shift() -> None:
-    batcher = Batcher(lambda items: list(items)[1:], max_size=8, max_waiting=8)
+    batcher: Batcher[int, int] = Batcher(lambda items: list(items)[1:], max_size=8, max_waiting=8)
     outcomes = await asyncio.gather(
         *(batcher.submit(n, 5) for n in range(3)), return_exceptions=True
     )
@@ -205,7 +205,7 @@ async def test_a_closed_batcher_finishes_what_runs_and_refuses_the_rest() -> Non
 
 async def test_every_run_is_observed() -> None:
     runs: list[BatchRun] = []
-    batcher = Batcher(
+    batcher: Batcher[int, int] = Batcher(
         lambda items: [BadImage("no") if item == 1 else item for item in items],
         max_size=8,
         max_waiting=8,

@@ -48,12 +48,12 @@ def stages(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> FakeStages:
     """Stages behind a server that every address leads to."""
     stages = FakeStages()
     api = create_api(stages.pipeline(), AppSettings(), Bundle.load(bundle))
-    monkeypatch.setattr(asking.httpx, "AsyncHTTPTransport", lambda: httpx.ASGITransport(api))
+    monkeypatch.setattr(httpx, "AsyncHTTPTransport", lambda: httpx.ASGITransport(api))
     return stages
 
 
 def is_one_line_error(result: Any) -> bool:
-    return (
+    return bool(
         result.exit_code != 0
         and result.stdout == ""
         and result.stderr.startswith("error: ")

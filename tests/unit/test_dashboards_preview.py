@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from itertools import pairwise
 from pathlib import Path
@@ -19,7 +19,7 @@ from dashboards.preview.values import written
 
 def test_a_row_is_drawn_once_for_each_stage_and_moves_what_is_below() -> None:
     (page,) = [page for page in PAGES if page.name == "stages"]
-    values = {"deployment": ["captioner", "tagger", "answerer"]}
+    values: dict[str, Sequence[str]] = {"deployment": ["captioner", "tagger", "answerer"]}
     found = placed(json.loads(page.json())["panels"], values)
     headings = [each for each in found if each.panel["type"] == "row"]
     assert [each.variables.get("deployment") for each in headings] == [
@@ -92,6 +92,6 @@ def test_a_page_with_every_kind_of_panel_can_be_drawn(prometheus: str, tmp_path:
     assert len(one_of_each) == 7
     source = Prometheus(prometheus, start=1000, end=1060, step_s=10)
     file = tmp_path / "page.png"
-    page = {**json.loads(PAGES[0].json()), "panels": list(one_of_each.values())}
-    draw(page, source, "1m", []).save(file)
+    drawn = {**json.loads(PAGES[0].json()), "panels": list(one_of_each.values())}
+    draw(drawn, source, "1m", []).save(file)
     assert file.read_bytes().startswith(b"\x89PNG")

@@ -28,7 +28,7 @@ from models.photos import Rgb
 from models.tagging import Tag
 from training.drawing import draw
 from training.questions import ask
-from training.scenes import Scene, canonical_caption, sample_scene, tags
+from training.scenes import Scene, Split, canonical_caption, sample_scene, tags
 
 SCENES = 4
 KINDS_THAT_NEED_EXAMPLES = {"owner", "room"}
@@ -221,7 +221,7 @@ def test_the_same_seed_asks_the_same_and_another_seed_asks_otherwise() -> None:
 
 
 def test_training_scenes_never_show_a_held_out_pair_and_test_scenes_do() -> None:
-    def new(split: str) -> int:
+    def new(split: Split) -> int:
         return sum(has_new_combination(sample_scene(seed, split)) for seed in range(300))
 
     assert new("train") == 0

@@ -84,10 +84,10 @@ class Row:
     name: str
     response_times: dict[int, int] = field(default_factory=dict)
     num_failures: int = 0
+    num_requests: int = field(init=False)
 
-    @property
-    def num_requests(self) -> int:
-        return sum(self.response_times.values())
+    def __post_init__(self) -> None:
+        self.num_requests = sum(self.response_times.values())
 
 
 def test_stages_and_bad_requests_do_not_count_as_answers() -> None:

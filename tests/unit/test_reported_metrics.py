@@ -1,5 +1,6 @@
 import asyncio
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -8,7 +9,7 @@ from unit.api_app import PHOTO, QUESTION
 from unit.fake_meters import FakeMeters
 from unit.fake_stages import FakeStages, failing
 
-from deployments.batching import metered_batcher
+from deployments.batching import Batcher, metered_batcher
 from deployments.errors import AnswererFailed, BadImage, StageFailed
 from deployments.messages import Photo
 from deployments.metrics import (
@@ -114,11 +115,11 @@ def test_what_an_answer_did_without_is_reported(
 
 
 async def test_every_run_of_a_model_is_reported(meters: FakeMeters) -> None:
-    def run(items: object) -> list[int | BadImage]:
-        return [item if item else BadImage("No.") for item in items]  # type: ignore[attr-defined]
+    def run(items: Sequence[int]) -> list[int | BadImage]:
+        return [item if item else BadImage("No.") for item in items]
 
     settings = BatchSettings(max_size=8, max_waiting=8, niceness=1)
-    batcher = metered_batcher(run, settings, meters)
+    batcher: Batcher[int, int] = metered_batcher(run, settings, meters)
     await asyncio.gather(*(batcher.submit(n, 5) for n in (0, 1, 2)), return_exceptions=True)
     runs = [int(items) for items, _ in meters.of(BATCH_ITEMS)]
     assert sum(runs) == len(meters.of(QUEUE_SECONDS)) == 3

@@ -63,6 +63,9 @@ class FakeCaptions:
             raise self.error
         return [f"a photo {photo.shape[1]} wide" for photo in photos]
 
+    def caption_ids(self, photos: Sequence[Rgb]) -> list[list[int]]:
+        raise NotImplementedError
+
 
 async def test_photos_that_come_together_are_captioned_each_with_its_own() -> None:
     model = FakeCaptions()
@@ -182,7 +185,7 @@ async def test_a_bundle_without_a_bank_has_no_examples() -> None:
 
 async def test_embeddings_come_in_the_order_of_what_they_are_of() -> None:
     found = await retriever(FakeClip()).embed([jpeg(50), jpeg(60)], ["what?"], CALL)
-    assert found.photos == ((1, 0, 0, 0), (1, 0, 0, 0))
+    assert list(found.photos) == [(1, 0, 0, 0), (1, 0, 0, 0)]
     assert found.texts == ((0, 1, 0, 0),)
 
 
@@ -260,6 +263,9 @@ async def test_what_a_remote_model_does_wrong_becomes_our_error(
 
         async def complete(self, *_: object) -> Completion:
             raise error
+
+        async def close(self) -> None:
+            """Return."""
 
     answerer = Answerer(AnswererSettings(), "hub", lambda *_: RemoteModel(Failing()), meters)
     with pytest.raises(expected, match=str(error)[4:]):

@@ -15,8 +15,7 @@ def test_a_query_may_hold_two_labels_where_scores_are_sigmoids() -> None:
     boxes = np.array([LEFT, WHOLE, WHOLE])
     found = boxes_of_sigmoid(logits, boxes, size=(10, 20), score_threshold=0.5)
     assert [one.label for one in found] == [0, 1, 2]
-    assert found[0].box == found[1].box == (0, 0, 10, 10)
-    assert found[2].box == (0, 0, 20, 10)
+    assert [one.box for one in found] == [(0, 0, 10, 10), (0, 0, 10, 10), (0, 0, 20, 10)]
     assert found[0].score == pytest.approx(1 / (1 + np.exp(-4)))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 
-class _NoWait(selectors.DefaultSelector):  # type: ignore[misc, valid-type]
+class _NoWait(selectors.DefaultSelector):
     """A selector that never sleeps: it moves the loop's clock instead."""
 
     def __init__(self) -> None:
