@@ -14,7 +14,6 @@ CONFIG := serve/config/$(if $(filter gpu,$(SET)),demo-gpu,demo).yaml
 SERVE := .venv/.installed-$(SET)
 DEV := .venv-dev/.installed
 PY := .venv-dev/bin/python
-SOURCES := bank benchmarks dashboards deployments evaluation models serve training
 
 .PHONY: help
 help: ## Show this list.
@@ -86,8 +85,8 @@ load-test: $(DEV) ## Ask the app at URL as USERS people do for TIME; SHAPE is ra
 		--report-dir build/load-test $(OPTIONS)
 
 .PHONY: docs
-docs: $(DEV) ## Write what is generated in README again.
-	@$(PY) -m serve.settings_table
+docs: $(DEV) ## Write docs/settings.md again.
+	@$(PY) -m tools.settings_table
 
 .PHONY: dashboards
 dashboards: $(DEV) ## Write Grafana pages, Prometheus rules and the catalogue of metrics again.
@@ -104,7 +103,7 @@ dashboards-preview: $(DEV) ## Draw the pages into docs/pictures from PROMETHEUS=
 
 .PHONY: chart-docs
 chart-docs: $(DEV) chart-tools ## Write the chart's values schema and README again.
-	@$(PY) -m serve.chart_values
+	@$(PY) -m tools.chart_values
 	@.tools/bin/helm-docs --chart-search-root charts
 
 .PHONY: test-chart

@@ -10,9 +10,10 @@ from pydantic import BaseModel
 from ray.serve.schema import ServeDeploySchema
 
 from deployments.settings import AnswererSettings, Price, Scaling
-from serve import chart_values, config_files
+from serve import config_files
 from serve.settings import AppSettings
 from serve.transport import environment
+from tools import chart_values
 
 SETS = value_sets()
 

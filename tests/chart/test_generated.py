@@ -16,7 +16,7 @@ import pytest
 import yaml
 from chart.rendering import CHART, ROOT, render, run, value_sets
 
-from serve import chart_values
+from tools import chart_values
 
 GOLDEN = Path(__file__).parent / "golden"
 SETS = value_sets()

@@ -9,7 +9,7 @@ import pytest
 from chart.rendering import ROOT, objects, render
 
 from load_tests.shapes import SHAPES
-from serve.chart_values import SCHEMA
+from tools.chart_values import SCHEMA
 
 PARSE = """
 import json, sys

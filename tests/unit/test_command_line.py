@@ -11,7 +11,7 @@ from unit.fake_stages import CAPTION, FakeStages, failing
 
 from deployments.errors import AnswererFailed, StageFailed
 from models.bundle import Bundle, SampleQuestion
-from serve import asking, first_question
+from serve import first_question
 from serve.__main__ import app
 from serve.api import create_api
 from serve.settings import AppSettings

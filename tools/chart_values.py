@@ -1,14 +1,13 @@
 """Write the chart's values.schema.json from its commented values and from `AppSettings`.
 
-Run `python -m serve.chart_values` to write it; with `--check` it only compares. Values say their
-types by their defaults; a line `# @schema {...}` above the description says what a default cannot.
+Run `python -m tools.chart_values` to write it again. Values say their types by their defaults; a
+line `# @schema {...}` above the description says what a default cannot.
 The settings of the app and its stages come from the classes that the app itself uses, in
 camelCase, so that a key exists in the chart exactly when it exists in the app.
 """
 
 import json
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -191,17 +190,6 @@ def _optional(shape: Json) -> Json:
     return kept
 
 
-def main() -> int:
-    """Write the schema, or compare it; return the exit status."""
-    wanted = json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
-    if "--check" in sys.argv[1:]:
-        is_current = SCHEMA.exists() and SCHEMA.read_text(encoding="utf-8") == wanted
-        if not is_current:
-            print(f"{SCHEMA.name} is out of date: run make chart-docs", file=sys.stderr)  # noqa: T201
-        return int(not is_current)
-    SCHEMA.write_text(wanted, encoding="utf-8")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    text = json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
+    SCHEMA.write_text(text, encoding="utf-8")
