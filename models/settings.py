@@ -1,6 +1,6 @@
-"""How a model is run: engine, device, threads, precision, memory.
+"""How a model runs: engine, device, threads, precision, memory.
 
-The same class serves every model, so that one Helm key means one thing everywhere.
+Every model has the same class, so that a Helm key means the same in every stage.
 """
 
 from typing import Literal
@@ -11,23 +11,27 @@ Provider = Literal["cpu", "cuda", "tensorrt"]
 
 
 class EngineSettings(BaseModel):
-    """Where and how one model computes."""
+    """Runtime of one model."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     engine: Literal["onnx", "torch"] = Field(
-        default="onnx", description="Library that runs the model; both give the same result."
+        default="onnx",
+        description="Inference library: ONNX Runtime or PyTorch, with the same results.",
     )
     provider: Provider = Field(
-        default="cpu", description="Device: cpu, cuda, or tensorrt (ONNX Runtime only)."
+        default="cpu",
+        description="Device: cpu, cuda, or tensorrt (CUDA through TensorRT; ONNX Runtime only).",
     )
-    threads: int = Field(default=1, ge=1, le=256, description="CPU threads of one model run.")
+    threads: int = Field(
+        default=1, ge=1, le=256, description="CPU threads within one run of the model (intra-op)."
+    )
     precision: Literal["fp32", "fp16", "bf16"] = Field(
-        default="fp32", description="Arithmetic; fp16 and bf16 need a GPU."
+        default="fp32", description="Floating-point precision; fp16 and bf16 need a GPU."
     )
     gpu_memory_bytes: int | None = Field(
         default=None,
         ge=1,
-        description="Most GPU memory that one replica may take; unset means no limit. Set it"
+        description="Most GPU memory of one replica, in bytes; unset means no limit. Set it"
         " wherever num_gpus is a fraction: Ray does not limit memory.",
     )

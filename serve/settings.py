@@ -24,72 +24,100 @@ from deployments.settings import (
 
 
 class ImageUrlSettings(Settings):
-    """Photos that a request names by address instead of sending them."""
+    """Photos that a request names by URL instead of sending them."""
 
     enabled: bool = Field(
-        default=False, description="Fetching what a caller names makes the app a client of it."
+        default=False,
+        description="Let requests name a photo by URL. The app then connects to public addresses"
+        " that callers choose.",
     )
-    max_bytes: int = Field(default=10_000_000, ge=1, description="Of a fetched photo.")
+    max_bytes: int = Field(
+        default=10_000_000, ge=1, description="Largest download of a photo, in bytes."
+    )
     timeout_s: float = Field(
-        default=5, gt=0, le=60, description="Of the whole fetch, redirects included."
+        default=5,
+        gt=0,
+        le=60,
+        description="Seconds that a download may take, redirects included.",
     )
 
 
 class Limits(Settings):
-    """The most that one request may send or take."""
+    """Limits of one request, and of the requests of one ingress replica."""
 
-    max_bytes: int = Field(default=10_000_000, ge=1, description="Of an encoded photo.")
+    max_bytes: int = Field(default=10_000_000, ge=1, description="Largest encoded photo, in bytes.")
     max_pixels: int = Field(
-        default=40_000_000, ge=1, description="Of a decoded photo; stops decompression bombs."
+        default=40_000_000,
+        ge=1,
+        description="Largest decoded photo, in pixels; stops decompression bombs.",
     )
     max_edge: int = Field(
-        default=1024, ge=32, description="Longer edge in pixels to which photos are shrunk once."
+        default=1024,
+        ge=32,
+        description="Longer edge in pixels to which the ingress scales larger photos down.",
     )
-    max_question_characters: int = Field(default=500, ge=1, description="Of one question.")
-    max_n_shot: int = Field(default=64, ge=0, description="Most examples that a request may ask.")
-    max_embeddings: int = Field(default=32, ge=1, description="Photos and texts of one request.")
+    max_question_characters: int = Field(
+        default=500, ge=1, description="Longest question, in characters."
+    )
+    max_n_shot: int = Field(
+        default=64, ge=0, description="Most solved examples that a request may ask for."
+    )
+    max_embeddings: int = Field(
+        default=32, ge=1, description="Most photos and texts in one embeddings request."
+    )
     max_concurrent_requests: int = Field(
         default=256,
         ge=1,
-        description="That one ingress replica works on; more are refused, so that these are fast.",
+        description="Most requests that one ingress replica handles concurrently; more are refused"
+        " at once, which keeps the latency of the others.",
     )
     timeout_s: float = Field(
         default=30,
         gt=0,
         le=110,
-        description="Of a whole request; HAProxy ends what takes 120 s when replicas change.",
+        description="Deadline of a request in seconds. At most 110: HAProxy closes connections"
+        " after 120 s when replicas change.",
     )
     image_url: ImageUrlSettings = ImageUrlSettings()
 
 
 class TracingSettings(Settings):
-    """OpenTelemetry traces of requests, through every stage to the language model."""
+    """OpenTelemetry traces of requests, from the ingress to the language model."""
 
     endpoint: str | None = Field(
         default=None,
         pattern=r"^https?://",
-        description="Base URL of an OTLP/HTTP receiver, such as http://collector:4318. Unset takes"
-        " OTEL_EXPORTER_OTLP_ENDPOINT; without either nothing is traced. Headers that it wants"
-        " come from OTEL_EXPORTER_OTLP_HEADERS.",
+        description="Base URL of an OTLP/HTTP receiver, such as http://collector:4318; unset means"
+        " OTEL_EXPORTER_OTLP_ENDPOINT. Without either, tracing is off. Headers are read from"
+        " OTEL_EXPORTER_OTLP_HEADERS.",
     )
     sampling_ratio: float = Field(
         default=0.1,
         ge=0,
         le=1,
-        description="Share of the requests that are traced; where a caller's traceparent header"
-        " decides, that holds.",
+        description="Share of requests that are traced, from 0 to 1. A caller's traceparent header"
+        " takes precedence.",
     )
-    timeout_s: float = Field(default=5, gt=0, le=60, description="Of one export.")
+    timeout_s: float = Field(
+        default=5, gt=0, le=60, description="Seconds that one export of spans may take."
+    )
 
 
 class Degrade(Settings):
-    """Stages without which a poorer answer is given; the failure of any other is an error."""
+    """Stages whose failure degrades the answer; the failure of any other stage is an error."""
 
-    captioner: bool = Field(default=False, description="Answer without a caption.")
-    tagger: bool = Field(default=True, description="Answer without tags.")
-    retriever: bool = Field(default=True, description="Answer without examples.")
+    captioner: bool = Field(
+        default=False, description="Answer without a caption when the captioner fails."
+    )
+    tagger: bool = Field(default=True, description="Answer without tags when the tagger fails.")
+    retriever: bool = Field(
+        default=True, description="Answer without examples when the retriever fails."
+    )
     timeout_s: float = Field(
-        default=5, gt=0, description="Longest wait for a stage that the answer can do without."
+        default=5,
+        gt=0,
+        description="Seconds to wait for a stage that may be missing before the answer goes on"
+        " without it.",
     )
 
 
@@ -101,10 +129,15 @@ class AppSettings(BaseSettings):
     )
 
     bundle: str = Field(
-        default="bundles/demo", min_length=1, description="Folder or file that names every model."
+        default="bundles/demo",
+        min_length=1,
+        description="Bundle: path of its folder, or of the file that names every model.",
     )
     n_shot: int = Field(
-        default=4, ge=0, le=64, description="Solved examples in a prompt unless a request says."
+        default=4,
+        ge=0,
+        le=64,
+        description="Solved examples in a prompt where the request does not say.",
     )
     limits: Limits = Limits()
     degrade: Degrade = Degrade()

@@ -26,8 +26,9 @@ _INTRODUCTION = """# Settings
 <!-- Written by make docs from the app's settings classes; change those. -->
 
 These are the `args` of a Serve config file ([examples](../serve/config)) and, in camelCase, the
-values of [the chart](../charts/admirer/README.md). Environment variables override them: the name begins
-with `ADMIRER_` and has two underscores for each dot, as in `ADMIRER_ANSWERER__OPENAI__BASE_URL`.
+values of [the chart](../charts/admirer/README.md). Environment variables override them: a name
+begins with `ADMIRER_` and has two underscores for each dot, as in
+`ADMIRER_ANSWERER__OPENAI__BASE_URL`.
 
 `<stage>` is `captioner`, `tagger`, `retriever`, `assembler` (only scaling) or `answerer`. The keys
 of `<stage>.scaling` stand directly under `ingress`. A stage may have defaults of its own; the table

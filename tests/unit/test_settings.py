@@ -1,7 +1,22 @@
+from collections.abc import Iterator
+from typing import get_args
+
 import pytest
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from serve.settings import AppSettings
+
+UNITS = {
+    "_s": "seconds",
+    "_bytes": "bytes",
+    "_pixels": "pixels",
+    "_edge": "pixels",
+    "_tokens": "tokens",
+    "_characters": "characters",
+    "_dollars_per_million": "dollars",
+}
+"""Word that a description needs by the end of the setting's name."""
 
 
 def test_the_environment_overrides_the_config_file(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,3 +53,53 @@ def test_a_request_cannot_embed_more_than_may_wait() -> None:
         AppSettings.model_validate(
             {"limits": {"max_embeddings": 33}, "retriever": {"batch": {"max_waiting": 32}}}
         )
+
+
+def leaves(model: type[BaseModel], path: str = "") -> Iterator[tuple[str, FieldInfo]]:
+    """Yield every setting that is no class itself, the entries of mappings included."""
+    for name, field in model.model_fields.items():
+        inner = field.annotation
+        classes = [kind for kind in (inner, *get_args(inner)) if isinstance(kind, type)]
+        nested = [kind for kind in classes if issubclass(kind, BaseModel)]
+        for kind in nested:
+            yield from leaves(kind, f"{path}{name}.")
+        if inner not in nested:
+            yield f"{path}{name}", field
+
+
+def test_every_description_stands_alone_and_names_its_unit() -> None:
+    found = list(leaves(AppSettings))
+    assert len(found) > 100
+    assert {"limits.timeout_s", "answerer.prices.prompt_dollars_per_million"} <= dict(found).keys()
+    assert [problem for name, field in found if (problem := _problem(name, field))] == []
+    ends = [end for end in UNITS if any(name.endswith(end) for name, _ in found)]
+    assert ends == list(UNITS)
+
+
+def _problem(name: str, field: FieldInfo) -> str:
+    """Return what is wrong with a description; empty for nothing."""
+    text = field.description or ""
+    if not text.endswith("."):
+        return f"{name}: no sentence: {text!r}"
+    if not text[0].isupper() or text.startswith(("Of ", "That ", "By ")):
+        return f"{name}: does not stand alone: {text!r}"
+    for end, unit in UNITS.items():
+        if name.endswith(end) and unit not in text.lower():
+            return f"{name}: does not say {unit}: {text!r}"
+    return ""
+
+
+@pytest.mark.parametrize(
+    ("name", "description"),
+    [
+        ("max_bytes", ""),
+        ("max_bytes", "Of an encoded photo, in bytes."),
+        ("max_concurrent", "That one replica works on."),
+        ("prices", "By the name of the model."),
+        ("max_bytes", "most bytes of a photo."),
+        ("max_bytes", "Largest encoded photo."),
+        ("timeout_s", "Longest wait for a stage."),
+    ],
+)
+def test_the_check_of_descriptions_sees_what_it_is_for(name: str, description: str) -> None:
+    assert _problem(name, FieldInfo(annotation=int, description=description))
