@@ -1,4 +1,4 @@
-"""Answers: the language model and its cost, how good answers are, and whether inputs drift."""
+"""Answers: language model, its cost, quality of answers, drift of inputs."""
 
 from dataclasses import replace
 
@@ -15,26 +15,26 @@ _HEALTH = Row(
     [
         number(
             About(
-                "Prompts without an answer",
+                "Failed prompts",
                 "percentunit",
                 "Share of prompts of the last 5 minutes that timed out, were refused, came back "
-                "empty or failed. Above the limit: the provider's status page first.",
+                "empty or failed. Above the limit: check the provider's status page first.",
             ),
             Query(answers.llm_fault_share(_NOW), "{{model}}"),
             limits=high(slo.LLM_FAULT_SHARE / 10, slo.LLM_FAULT_SHARE),
         ),
         number(
             About(
-                "First token",
+                "Time to first token, p95",
                 "s",
-                "95 of 100 prompts have their first token within; what people feel as waiting.",
+                "95 % of prompts of the last 5 minutes had their first token within this time.",
             ),
             Query(answers.first_token_seconds(_NOW, 0.95), "{{model}}"),
             limits=high(slo.LATENCY_S / 4, slo.LATENCY_S / 2),
         ),
         number(
             About(
-                "Cost of an hour",
+                "Cost per hour",
                 "currencyUSD",
                 "Tokens of the last hour times the prices in the settings; 0 for a model without a "
                 "price. Compare with the provider's bill once a month.",
@@ -46,29 +46,29 @@ _HEALTH = Row(
             About(
                 "Cost of 1000 answers",
                 "currencyUSD",
-                "With what was paid for prompts that gave no answer. A rise at the same price: "
-                "longer prompts, see tokens, or failing ones.",
+                "Failed prompts included, since they are paid for too. A rise at the same price: "
+                "longer prompts (see tokens), or more failures.",
             ),
             Query(answers.cost_per_thousand(_HOUR), "{{model}}"),
         ),
         number(
             About(
-                "Called helpful",
+                "Rated helpful",
                 "percentunit",
-                "Share of the last hour's verdicts of people. Few people give any: look at how "
-                "many before you believe it.",
+                "Share of the last hour's feedback. Few people give any: check the number of "
+                "ratings before you rely on it.",
             ),
             Query(answers.helpful_share(_HOUR), "helpful"),
             limits=low(0.5, 0.7),
         ),
         number(
             About(
-                "Similarity of best examples",
+                "Similarity of best example, p50",
                 "none",
-                "Half of the last hour's questions have a solved example at least so similar, 1 "
-                "the same. A fall: people ask what the bank does not know.",
+                "Median CLIP similarity of the best solved example over the last hour; 1 is "
+                "identical. A fall: people ask about things that the bank does not cover.",
             ),
-            Query(answers.similarity(_HOUR, 0.5), "half"),
+            Query(answers.similarity(_HOUR, 0.5), "p50"),
         ),
     ],
 )
@@ -80,57 +80,57 @@ _MODEL = Row(
             About(
                 "Prompts by outcome",
                 "reqps",
-                "timeout and unavailable: the provider, or the way to it; overloaded: our rate is "
-                "above its limit; refused: it would not answer; too_long: prompts above its "
-                "context; cancelled: the caller went away.",
+                "timeout and unavailable: the provider, or the network to it; overloaded: our rate "
+                "is above its limit; refused: the key, the request or its content; too_long: "
+                "prompts exceed its context; cancelled: the caller disconnected.",
             ),
             Query(answers.prompt_rate(CHOSEN), "{{model}} {{outcome}}"),
             stacked=True,
         ),
         lines(
             About(
-                "Seconds of a prompt",
+                "Latency of prompts",
                 "s",
-                "From prompt to the end of the answer, retries included.",
+                "From sending the prompt to the end of the answer, retries included.",
             ),
-            Query(answers.llm_seconds(CHOSEN, 0.5), "{{model}} half"),
-            Query(answers.llm_seconds(CHOSEN, 0.95), "{{model}} 95 of 100"),
+            Query(answers.llm_seconds(CHOSEN, 0.5), "{{model}} p50"),
+            Query(answers.llm_seconds(CHOSEN, 0.95), "{{model}} p95"),
             limits=((None, "green"), (slo.LATENCY_S, "red")),
         ),
         lines(
             About(
-                "Seconds to the first token",
+                "Time to first token",
                 "s",
-                "Long with a short rest: prompts are long, or wait at the provider. Long in all: "
-                "the model itself is slow.",
+                "If most of the latency is here, prompts are long or queue at the provider; if "
+                "not, the model generates slowly.",
             ),
-            Query(answers.first_token_seconds(CHOSEN, 0.5), "{{model}} half"),
-            Query(answers.first_token_seconds(CHOSEN, 0.95), "{{model}} 95 of 100"),
+            Query(answers.first_token_seconds(CHOSEN, 0.5), "{{model}} p50"),
+            Query(answers.first_token_seconds(CHOSEN, 0.95), "{{model}} p95"),
         ),
         lines(
             About(
-                "Refused and retried",
+                "Refusals, retries, failures",
                 "percentunit",
-                "Share of prompts that the model refused, and further attempts for each prompt. "
-                "Retries above a few of 100: the provider is failing, and we pay and wait twice.",
+                "Share of prompts that were refused or failed, and retries per prompt. Retries "
+                "above a few percent: the provider is failing, and we pay and wait twice.",
             ),
             Query(answers.refused_share(CHOSEN), "{{model}} refused"),
             Query(answers.retry_share(CHOSEN), "{{model}} retries"),
-            Query(answers.llm_fault_share(CHOSEN), "{{model}} without an answer"),
+            Query(answers.llm_fault_share(CHOSEN), "{{model}} failed"),
             limits=high(slo.LLM_FAULT_SHARE / 2, slo.LLM_FAULT_SHARE),
         ),
         lines(
             About(
-                "Tokens",
+                "Tokens per second",
                 "short",
-                "Tokens a second that the model reads and writes; what is paid for.",
+                "Prompt and completion tokens; these are what is paid for.",
             ),
-            Query(answers.tokens_read(CHOSEN), "{{model}} read"),
-            Query(answers.tokens_written(CHOSEN), "{{model}} written"),
+            Query(answers.tokens_read(CHOSEN), "{{model}} prompt"),
+            Query(answers.tokens_written(CHOSEN), "{{model}} completion"),
         ),
         lines(
             About(
-                "Tokens of one prompt",
+                "Tokens per prompt",
                 "short",
                 "Mean. It follows the number of solved examples in the settings and the length of "
                 "captions; a step without a release means that one of them changed.",
@@ -141,14 +141,15 @@ _MODEL = Row(
 )
 
 _QUALITY = Row(
-    "How good answers are",
+    "Quality of answers",
     [
         lines(
             About(
-                "Answers that did without a stage",
+                "Degraded answers",
                 "percentunit",
-                "Share of a stage's calls whose answer did without it because it failed or was "
-                "slow. Such answers are worse than the evaluated ones, and nobody gets an error.",
+                "Share of a stage's calls that failed or were too slow, so that the answer was "
+                "made without it. Such answers are worse than the evaluated ones, and no caller "
+                "gets an error.",
             ),
             Query(stages.degraded_share(CHOSEN), "{{stage}}"),
             limits=high(slo.DEGRADED_SHARE / 2, slo.DEGRADED_SHARE),
@@ -157,29 +158,29 @@ _QUALITY = Row(
             About(
                 "Similarity of the best example",
                 "none",
-                "5, 50 and 95 of 100 questions have a best example of at most so much. The lowest "
-                "line falls first when people begin to ask something new.",
+                "Percentiles of the CLIP similarity. p5 falls first when people begin to ask "
+                "something new.",
             ),
-            Query(answers.similarity(CHOSEN, 0.05), "5 of 100"),
-            Query(answers.similarity(CHOSEN, 0.5), "half"),
-            Query(answers.similarity(CHOSEN, 0.95), "95 of 100"),
+            Query(answers.similarity(CHOSEN, 0.05), "p5"),
+            Query(answers.similarity(CHOSEN, 0.5), "p50"),
+            Query(answers.similarity(CHOSEN, 0.95), "p95"),
             most=1,
         ),
         lines(
             About(
-                "Verdicts of people",
+                "Feedback",
                 "reqps",
-                "What people said of answers. A lasting change of their relation after a release "
-                "is a reason to go back.",
+                "Ratings of answers. A lasting change of their ratio after a release is a reason "
+                "to roll back.",
             ),
             Query(answers.verdict_rate(CHOSEN), "{{verdict}}"),
             stacked=True,
         ),
         spread(
             About(
-                "Spread of similarity",
+                "Distribution of similarity",
                 "none",
-                "How similar the best example of each question was. A new band at the bottom is a "
+                "Similarity of the best example of each question. A new band at the bottom is a "
                 "new kind of question.",
             ),
             answers.similarity_spread(CHOSEN),
@@ -188,7 +189,7 @@ _QUALITY = Row(
             About(
                 "Solved examples",
                 "short",
-                "Size of the example bank, of the replica with the smallest. A step without a "
+                "Size of the example bank; the smallest over all replicas. A step without a "
                 "release: somebody changed the bundle.",
             ),
             Query(answers.bank_examples(CHOSEN), "examples"),
@@ -198,7 +199,7 @@ _QUALITY = Row(
             About(
                 "Answers",
                 "reqps",
-                "Requests for an answer, to weigh the shares on this page by.",
+                "Requests for an answer per second; the shares on this page are of these.",
             ),
             Query(requests.answer_rate(CHOSEN), "answers"),
             width=6,
@@ -207,72 +208,71 @@ _QUALITY = Row(
 )
 
 _DRIFT = Row(
-    "Drift of what comes in and goes out",
+    "Drift of inputs and outputs",
     [
         spread(
             About(
                 "Brightness of photos",
                 "percentunit",
-                "Mean brightness of each photo, 0 black to 1 white. Another spread than last "
-                "week's: other cameras, other hours, or a client that damages photos.",
+                "Mean brightness of each photo, 0 black to 1 white. Another distribution than last "
+                "week: other cameras, other hours, or a client that damages photos.",
             ),
             answers.photo_intensity_spread(CHOSEN),
         ),
         lines(
             About(
-                "Brightness of photos, quantiles",
+                "Brightness of photos, percentiles",
                 "percentunit",
-                "5, 50 and 95 of 100 photos are at most so bright. All lines at 0 or 1: photos "
-                "arrive empty.",
+                "All lines at 0 or 1: photos arrive empty.",
             ),
-            Query(answers.photo_intensity(CHOSEN, 0.05), "5 of 100"),
-            Query(answers.photo_intensity(CHOSEN, 0.5), "half"),
-            Query(answers.photo_intensity(CHOSEN, 0.95), "95 of 100"),
+            Query(answers.photo_intensity(CHOSEN, 0.05), "p5"),
+            Query(answers.photo_intensity(CHOSEN, 0.5), "p50"),
+            Query(answers.photo_intensity(CHOSEN, 0.95), "p95"),
             width=12,
             most=1,
         ),
         lines(
             About(
-                "Pixels of photos",
+                "Photo size in pixels",
                 "short",
-                "Width times height, half and 95 of 100. Larger ones take longer to read and to "
-                "shrink; tiny ones cannot be answered about.",
+                "Width times height. Larger photos take longer to decode and to scale down; tiny "
+                "ones cannot be answered.",
             ),
-            Query(answers.photo_pixels(CHOSEN, 0.5), "half"),
-            Query(answers.photo_pixels(CHOSEN, 0.95), "95 of 100"),
+            Query(answers.photo_pixels(CHOSEN, 0.5), "p50"),
+            Query(answers.photo_pixels(CHOSEN, 0.95), "p95"),
             width=6,
         ),
         lines(
             About(
-                "Bytes of photos",
+                "Photo size in bytes",
                 "bytes",
-                "As they were sent, half and 95 of 100. What is above the limit in the settings is "
-                "refused and not counted here.",
+                "As sent by callers. Photos above the limit in the settings are refused and not "
+                "counted here.",
             ),
-            Query(answers.photo_bytes(CHOSEN, 0.5), "half"),
-            Query(answers.photo_bytes(CHOSEN, 0.95), "95 of 100"),
+            Query(answers.photo_bytes(CHOSEN, 0.5), "p50"),
+            Query(answers.photo_bytes(CHOSEN, 0.95), "p95"),
             width=6,
         ),
         lines(
             About(
                 "Length of questions",
                 "short",
-                "Characters, half and 95 of 100. Much longer ones than before: people, or a "
-                "program, put something else than a question in.",
+                "In characters. Much longer than before: callers send something else than "
+                "questions.",
             ),
-            Query(answers.question_characters(CHOSEN, 0.5), "half"),
-            Query(answers.question_characters(CHOSEN, 0.95), "95 of 100"),
+            Query(answers.question_characters(CHOSEN, 0.5), "p50"),
+            Query(answers.question_characters(CHOSEN, 0.95), "p95"),
             width=6,
         ),
         lines(
             About(
                 "Length of answers",
                 "short",
-                "Characters, half and 95 of 100. Answers are a word or two; long ones mean that "
-                "the model no longer follows the prompt.",
+                "In characters. Answers are a word or two; long ones mean that the model does not "
+                "follow the prompt.",
             ),
-            Query(answers.answer_characters(CHOSEN, 0.5), "half"),
-            Query(answers.answer_characters(CHOSEN, 0.95), "95 of 100"),
+            Query(answers.answer_characters(CHOSEN, 0.5), "p50"),
+            Query(answers.answer_characters(CHOSEN, 0.95), "p95"),
             width=6,
         ),
     ],
@@ -281,6 +281,6 @@ _DRIFT = Row(
 ANSWERS = Page(
     name="answers",
     title="Answers",
-    description="The language model and its cost, how good answers are, and drift.",
+    description="The language model and its cost, quality of answers, and drift.",
     rows=(_HEALTH, _MODEL, _QUALITY, _DRIFT),
 )

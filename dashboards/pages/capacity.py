@@ -1,4 +1,4 @@
-"""Capacity: how much more can come, and which stage gives way first."""
+"""Capacity: how much more load the app can take, and which stage is the bottleneck."""
 
 from dataclasses import replace
 
@@ -10,15 +10,15 @@ from dashboards.queries import load_tests, machines, replicas, requests, stages
 _NOW = replace(CHOSEN, window="5m")
 
 _HOW = """\
-**Load** is requests in work or waiting, divided by what all replicas that a stage *may* have shall
-take. **Headroom** is the rest.
+**Load** is ongoing and queued requests, divided by `targetOngoingRequests` of all replicas that a
+stage *may* have. **Headroom** is 1 minus load.
 
 1. The bottleneck is the stage with the highest load.
-2. Is it at its most replicas? Raise `maxReplicas`, and give its nodes room.
-3. Is it not, and calls wait? Replicas come too slowly: see starts, and room on nodes.
-4. Are its batches full and its GPU idle? Raise the batch limit before buying GPUs.
-5. Is load low, and requests are refused all the same? CPUs are full (see Machines), or the ingress
-   takes no more: `limits.max_concurrent_requests` of the settings.
+2. Is it at `maxReplicas`? Raise that, and make sure that its nodes have capacity.
+3. Is it below, and calls queue? Replicas start too slowly: check cold starts and free nodes.
+4. Are its batches full and its GPU idle? Raise the batch limit before you buy GPUs.
+5. Is load low, but requests are refused? CPUs are full (see Machines), or the ingress has reached
+   `limits.max_concurrent_requests`.
 """
 
 _HEADROOM = Row(
@@ -26,7 +26,7 @@ _HEADROOM = Row(
     [
         note(
             "How to read this page",
-            "In which order to look, and what to change.",
+            "What to check, in which order, and what to change.",
             _HOW,
             width=8,
             height=8,
@@ -36,7 +36,7 @@ _HEADROOM = Row(
                 "Bottleneck",
                 "percentunit",
                 "The stage with the highest load in the last 5 minutes. Above 70 % it is the next "
-                "one to be given more replicas; above 100 % more waits than can be done.",
+                "one that needs more replicas; above 100 % its queue grows.",
             ),
             Query(replicas.bottleneck(_NOW), "{{deployment}}"),
             limits=high(0.7, 1),
@@ -49,8 +49,7 @@ _HEADROOM = Row(
             About(
                 "Headroom of the app",
                 "percentunit",
-                "That of the stage with the least. Below 0 requests wait longer and longer, until "
-                "they are refused.",
+                "Headroom of the bottleneck. Below 0 queues grow until requests are refused.",
             ),
             Query(replicas.lowest_headroom(_NOW), "headroom"),
             limits=low(0, 0.3),
@@ -61,7 +60,7 @@ _HEADROOM = Row(
             About(
                 "Load of each stage",
                 "percentunit",
-                "In the last 5 minutes. Stages far from each other: the emptier ones have replicas "
+                "In the last 5 minutes. If stages differ much, those with low load have replicas "
                 "to spare.",
             ),
             Query(replicas.load_share(_NOW), "{{deployment}}"),
@@ -71,14 +70,14 @@ _HEADROOM = Row(
 )
 
 _TEST = Row(
-    "What comes in, and what becomes of it",
+    "Traffic and results",
     [
         lines(
             About(
                 "Users of a load test",
                 "none",
-                "Simulated people of `load_tests`, if it runs and its series are scraped. The page "
-                "is marked for as long.",
+                "Simulated users of `load_tests`, while it runs and its metrics are scraped. "
+                "Graphs are annotated for that time.",
             ),
             Query(load_tests.users(CHOSEN), "users"),
             width=6,
@@ -87,31 +86,31 @@ _TEST = Row(
             About(
                 "Answers",
                 "reqps",
-                "Requests for an answer. Where this goes flat while users rise, and seconds climb, "
-                "is the capacity.",
+                "Requests for an answer per second. Where this levels off while users and latency "
+                "rise, is the capacity.",
             ),
             Query(requests.answer_rate(CHOSEN), "answers"),
             width=6,
         ),
         lines(
             About(
-                "Seconds of an answer",
+                "Latency of answers",
                 "s",
-                f"Half and 95 of 100. Capacity is what can be answered below {slo.LATENCY_S:g} s.",
+                f"Capacity is the rate at which p95 stays below {slo.LATENCY_S:g} s.",
             ),
-            Query(requests.answer_seconds(CHOSEN, 0.5), "half"),
-            Query(requests.answer_seconds(CHOSEN, 0.95), "95 of 100"),
+            Query(requests.answer_seconds(CHOSEN, 0.5), "p50"),
+            Query(requests.answer_seconds(CHOSEN, 0.95), "p95"),
             width=6,
             limits=((None, "green"), (slo.LATENCY_S, "red")),
         ),
         lines(
             About(
-                "Failing",
+                "Errors",
                 "percentunit",
-                "Share that failed by our fault. Refusals begin where queues are full, and are "
-                "meant to: they keep the others fast.",
+                "Share of answers that failed with a 5xx. Refusals (503) begin when queues are "
+                "full; they are intended, and keep the latency of accepted requests.",
             ),
-            Query(requests.fault_share(CHOSEN), "failing"),
+            Query(requests.fault_share(CHOSEN), "errors"),
             width=6,
             limits=high(slo.AVAILABILITY.budget, 10 * slo.AVAILABILITY.budget),
         ),
@@ -119,7 +118,7 @@ _TEST = Row(
 )
 
 _STAGES = Row(
-    "Where it gives way",
+    "Bottleneck",
     [
         lines(
             About(
@@ -133,10 +132,10 @@ _STAGES = Row(
         ),
         lines(
             About(
-                "Replicas wanted, of the most",
+                "Target replicas / maxReplicas",
                 "percentunit",
-                "At 1 the autoscaler can do no more. At 1 with headroom, targets for each replica "
-                "are low.",
+                "At 1 the autoscaler can add no more. At 1 with headroom, targetOngoingRequests is "
+                "too low.",
             ),
             Query(replicas.at_most(CHOSEN), "{{deployment}}"),
             limits=high(0.8, 1),
@@ -144,20 +143,19 @@ _STAGES = Row(
         ),
         lines(
             About(
-                "Waiting in replicas",
+                "Queue time in replicas, p95",
                 "s",
-                "95 of 100 calls wait at most so long for the model. It rises at the bottleneck "
-                "first.",
+                "Time that calls wait for the model. It rises at the bottleneck first.",
             ),
             Query(stages.queue_seconds(CHOSEN, 0.95), "{{deployment}}"),
             limits=high(slo.QUEUE_S / 2, slo.QUEUE_S),
         ),
         lines(
             About(
-                "Batches filled",
+                "Batch fill",
                 "percentunit",
-                "Mean items in a run of the model as a share of the limit. Full batches: the model "
-                "works as efficiently as it can, and only replicas help.",
+                "Mean batch size as a share of the limit. With full batches the model is as "
+                "efficient as it can be, and only more replicas help.",
             ),
             Query(stages.batch_fill(CHOSEN), "{{deployment}}"),
             limits=high(0.7, 0.9),
@@ -165,18 +163,17 @@ _STAGES = Row(
         ),
         lines(
             About(
-                "Items a second",
+                "Throughput of models",
                 "reqps",
-                "What each stage's models get done; its height when calls wait is what its "
-                "replicas can do.",
+                "Items per second; while calls queue, this is the maximum of the replicas.",
             ),
             Query(stages.item_rate(CHOSEN), "{{deployment}}"),
         ),
         lines(
             About(
-                "Seconds of one run of the model",
+                "Inference time, p95",
                 "s",
-                "95 of 100. A rise with larger batches is the price of throughput.",
+                "Time of one model run. A rise with larger batches is the price of throughput.",
             ),
             Query(stages.model_seconds(CHOSEN, 0.95), "{{deployment}}"),
         ),
@@ -190,7 +187,7 @@ _MACHINES = Row(
             About(
                 "CPU",
                 "percentunit",
-                "Cores of each node in use. Near 1, more replicas on the same nodes help nobody.",
+                "CPU use of each node. Near 1, more replicas on the same nodes do not help.",
             ),
             Query(machines.cpu_share(CHOSEN), "{{ip}}"),
             limits=high(0.8, 0.95),
@@ -198,10 +195,10 @@ _MACHINES = Row(
         ),
         lines(
             About(
-                "GPU time",
+                "GPU utilization",
                 "percentunit",
-                "Share of time in which each GPU ran anything; that of the bottleneck should be "
-                "near 1. None on machines without GPUs.",
+                "Share of time in which each GPU ran a kernel; near 1 at the bottleneck. No data "
+                "on machines without GPUs.",
             ),
             Query(machines.gpu_share(CHOSEN), "{{ip}} {{GpuIndex}}"),
             most=1,
@@ -210,8 +207,8 @@ _MACHINES = Row(
             About(
                 "GPU memory",
                 "bytes",
-                "In use on each GPU; what is free bounds batches and replicas. None on machines "
-                "without GPUs.",
+                "Memory in use on each GPU; the free rest bounds batch sizes and replicas. No data "
+                "on machines without GPUs.",
             ),
             Query(machines.gpu_memory_bytes(CHOSEN), "{{ip}} {{GpuIndex}}"),
         ),
@@ -221,7 +218,7 @@ _MACHINES = Row(
 CAPACITY = Page(
     name="capacity",
     title="Capacity",
-    description="How much more can come, and which stage gives way first.",
+    description="How much more load the app can take, and which stage is the bottleneck.",
     rows=(_HEADROOM, _TEST, _STAGES, _MACHINES),
     annotations=(RELEASES, Annotation("Load test", load_tests.running(CHOSEN), "orange")),
 )

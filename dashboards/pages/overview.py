@@ -1,6 +1,6 @@
-"""Overview: is the app well, and if not, which stage. The page to open first.
+"""Overview: is the app healthy, and if not, which stage is at fault. The page to open first.
 
-One file, though long: it declares one page from top to bottom, and has no logic to divide.
+One long file: it declares one page from top to bottom, and has no logic to split.
 """
 
 from dataclasses import replace
@@ -24,7 +24,7 @@ from dashboards.queries import alerts, machines, replicas, requests, stages
 
 _NOW = replace(CHOSEN, window="5m")
 _WINDOW = replace(CHOSEN, window=slo.WINDOW)
-_SPENT = f"over {slo.WINDOW}, or as long as Prometheus remembers"
+_SPENT = f"within {slo.WINDOW} (or the retention of Prometheus, if shorter)"
 
 # Ray's numbers, see `dashboards.ray_series`.
 _APP = {
@@ -51,8 +51,8 @@ _HEALTH = Row(
             About(
                 "App",
                 "none",
-                "State of the app as Ray Serve has it. Deploying for long means that a stage does "
-                "not get ready; deploy failed and unhealthy need somebody.",
+                "Status of the application in Ray Serve. Deploying for long: a stage does not get "
+                "ready. Deploy failed and unhealthy need action.",
             ),
             Query(replicas.application_status(CHOSEN), "app"),
             names=_APP,
@@ -63,8 +63,8 @@ _HEALTH = Row(
             About(
                 "Alerts firing",
                 "none",
-                "Alerts of this chart that fire, of every release that this Prometheus watches. "
-                "Prometheus' page of alerts has their names, each with its section of the runbook.",
+                "Firing alerts of this chart, for every release that this Prometheus scrapes. "
+                "Prometheus lists their names, each with a link to the runbook.",
             ),
             Query(alerts.firing(Scope()), "firing"),
             limits=high(1, 1),
@@ -74,28 +74,29 @@ _HEALTH = Row(
             About(
                 "Answers",
                 "reqps",
-                "Requests for an answer a second, whatever became of them. Nothing at an hour when "
-                "people ask: look before the app, at DNS, ingress and clients.",
+                "Requests for an answer per second, with any result. None at a busy hour: check "
+                "what is in front of the app: DNS, ingress and clients.",
             ),
             Query(requests.answer_rate(_NOW), "answers"),
             width=3,
         ),
         number(
             About(
-                "Failing",
+                "Error rate",
                 "percentunit",
-                "Share of requests for an answer that failed by our fault in the last 5 minutes. "
-                f"{slo.AVAILABILITY.budget:.1%} is what the promise allows; which code, see below.",
+                "Share of requests for an answer that failed with a 5xx in the last 5 minutes. The "
+                f"objective allows {slo.AVAILABILITY.budget:.1%}; the codes are below.",
             ),
-            Query(requests.fault_share(_NOW), "failing"),
+            Query(requests.fault_share(_NOW), "errors"),
             limits=high(slo.AVAILABILITY.budget, 10 * slo.AVAILABILITY.budget),
             width=3,
         ),
         number(
             About(
-                "95 of 100 within",
+                "Latency, p95",
                 "s",
-                f"The promise is {slo.LATENCY_S:g} s. Above it, the table below says which stage.",
+                f"The objective is {slo.LATENCY_S:g} s. Above it, the table below shows which "
+                "stage is slow.",
             ),
             Query(requests.answer_seconds(_NOW, 0.95), "p95"),
             limits=high(slo.LATENCY_S / 2, slo.LATENCY_S),
@@ -103,10 +104,10 @@ _HEALTH = Row(
         ),
         number(
             About(
-                "Failure budget left",
+                "Error budget left: availability",
                 "percentunit",
-                f"Of the {slo.AVAILABILITY.budget:.1%} that may fail {_SPENT}. At 0 the promise is "
-                "broken: stop releases that can wait.",
+                f"Remaining part of the {slo.AVAILABILITY.budget:.1%} of requests that may fail "
+                f"{_SPENT}. At 0 the objective is missed: hold releases that can wait.",
             ),
             Query(requests.availability_budget_left(_WINDOW), "left"),
             limits=low(0.1, 0.5),
@@ -115,10 +116,10 @@ _HEALTH = Row(
         ),
         number(
             About(
-                "Slowness budget left",
+                "Error budget left: latency",
                 "percentunit",
-                f"Of the {slo.LATENCY.budget:.0%} that may take more than {slo.LATENCY_S:g} s "
-                f"{_SPENT}. At 0 the promise is broken.",
+                f"Remaining part of the {slo.LATENCY.budget:.0%} of answers that may take more "
+                f"than {slo.LATENCY_S:g} s {_SPENT}. At 0 the objective is missed.",
             ),
             Query(requests.latency_budget_left(_WINDOW), "left"),
             limits=low(0.1, 0.5),
@@ -129,8 +130,8 @@ _HEALTH = Row(
             About(
                 "Release",
                 "none",
-                "The bundle and the version that are served. Two of a kind at once: an upgrade is "
-                "on its way, or hangs.",
+                "Bundle and version that are served. Two versions or bundles at once: an upgrade "
+                "is running, or hangs.",
             ),
             Query(requests.version(CHOSEN), "{{version}}"),
             Query(requests.bundle(CHOSEN), "{{bundle}}"),
@@ -148,62 +149,61 @@ _REQUESTS = Row(
             About(
                 "Requests by route",
                 "reqps",
-                "Of all routes but health checks. A fall without an alert of ours usually lies "
-                "before us; a steep rise fills queues within seconds.",
+                "All routes but health checks. A drop without an alert usually has its cause in "
+                "front of the app; a steep rise fills queues within seconds.",
             ),
             Query(requests.request_rate(CHOSEN), "{{route}}"),
         ),
         lines(
             About(
-                "Failures by code",
+                "Errors by code",
                 "reqps",
-                "Requests by the code of their problem document. overloaded: more than we have "
-                "replicas for; deadline_exceeded: a stage is too slow; answerer_failed: the "
-                "language model; bad_*: what callers send, not our fault.",
+                "Requests by the code of their problem document. overloaded: more load than the "
+                "replicas can take; deadline_exceeded: a stage is too slow; answerer_failed: the "
+                "language model; bad_*: invalid requests, not our fault.",
             ),
             Query(requests.failed_request_rate(CHOSEN), "{{code}}"),
             stacked=True,
         ),
         lines(
             About(
-                "Seconds of an answer",
+                "Latency of answers",
                 "s",
-                f"Half, 95 and 99 of 100 answers came within. The line at {slo.LATENCY_S:g} s is "
-                "the promise for 95 of 100.",
+                f"The line at {slo.LATENCY_S:g} s is the objective for p95.",
             ),
-            Query(requests.answer_seconds(CHOSEN, 0.5), "half"),
-            Query(requests.answer_seconds(CHOSEN, 0.95), "95 of 100"),
-            Query(requests.answer_seconds(CHOSEN, 0.99), "99 of 100"),
+            Query(requests.answer_seconds(CHOSEN, 0.5), "p50"),
+            Query(requests.answer_seconds(CHOSEN, 0.95), "p95"),
+            Query(requests.answer_seconds(CHOSEN, 0.99), "p99"),
             limits=((None, "green"), (slo.LATENCY_S, "red")),
         ),
         spread(
             About(
-                "Spread of seconds of an answer",
+                "Distribution of latency",
                 "s",
-                "How many requests took how long. Two bands: refusals below and answers above, or "
-                "cached photos and new ones. A band that climbs is a queue.",
+                "Requests by latency. Two bands: refusals below and answers above, or cached and "
+                "new photos. A rising band is a growing queue.",
             ),
             requests.answer_seconds_spread(CHOSEN),
             width=8,
         ),
         lines(
             About(
-                "Seconds by route",
+                "Latency by route, p95",
                 "s",
-                "95 of 100 requests came within. Captions, tags and searches are answered by one "
-                "stage each: the slow one of them is slow for answers too.",
+                "Captions, tags and searches are each answered by one stage: if one of them is "
+                "slow, so is that stage in answers.",
             ),
             Query(requests.request_seconds(CHOSEN, 0.95), "{{route}}"),
         ),
         lines(
             About(
-                "Speed at which the budgets are spent",
+                "Burn rate of the error budgets",
                 "none",
-                f"1 spends a budget in just {slo.WINDOW}. Over the last hour; 14.4 spends 2 % of "
-                "it in that hour and pages, 3 for a day opens a ticket.",
+                f"Over the last hour. 1 spends a budget in exactly {slo.WINDOW}; 14.4 spends 2 % "
+                "of it in an hour and pages, 3 for a day opens a ticket.",
             ),
-            Query(requests.availability_burn(replace(CHOSEN, window="1h")), "failures"),
-            Query(requests.latency_burn(replace(CHOSEN, window="1h")), "slow answers"),
+            Query(requests.availability_burn(replace(CHOSEN, window="1h")), "availability"),
+            Query(requests.latency_burn(replace(CHOSEN, window="1h")), "latency"),
             limits=high(3, 14.4),
         ),
     ],
@@ -216,13 +216,13 @@ _STAGES = Row(
             About(
                 "Stages now",
                 "none",
-                "The last 5 minutes, a row a stage. Read from the left: does it fail, is it slow, "
-                "do calls wait, has it the replicas that it wants, is there room for more.",
+                "The last 5 minutes, a row for each stage. Read from the left: does it fail, is it "
+                "slow, do calls queue, does it have its target replicas, can it scale further.",
             ),
-            Column("State", replicas.deployment_status(CHOSEN), "none", names=_STAGE),
+            Column("Status", replicas.deployment_status(CHOSEN), "none", names=_STAGE),
             Column("Calls", by_deployment(stages.call_rate(_NOW)), "reqps"),
             Column(
-                "Failing", by_deployment(stages.error_share(_NOW)), "percentunit", high(0.005, 0.05)
+                "Errors", by_deployment(stages.error_share(_NOW)), "percentunit", high(0.005, 0.05)
             ),
             Column(
                 "Degraded",
@@ -231,28 +231,28 @@ _STAGES = Row(
                 high(slo.DEGRADED_SHARE / 2, slo.DEGRADED_SHARE),
             ),
             Column(
-                "95 of 100 within",
+                "Latency, p95",
                 by_deployment(stages.call_seconds(_NOW, 0.95)),
                 "s",
                 high(slo.LATENCY_S / 2, slo.LATENCY_S),
             ),
             Column(
-                "95 of 100 wait",
+                "Queue time, p95",
                 stages.queue_seconds(_NOW, 0.95),
                 "s",
                 high(slo.QUEUE_S / 2, slo.QUEUE_S),
             ),
             Column("Running", replicas.running(CHOSEN), "none"),
-            Column("Wanted", replicas.wanted(CHOSEN), "none"),
-            Column("At most", replicas.most(CHOSEN), "none"),
+            Column("Target", replicas.wanted(CHOSEN), "none"),
+            Column("Maximum", replicas.most(CHOSEN), "none"),
             Column("Load", replicas.load_share(_NOW), "percentunit", high(0.7, 1)),
         ),
         lines(
             About(
                 "Load",
                 "percentunit",
-                "Requests that run or wait, as a share of what all the replicas that a stage may "
-                "have shall take. Above 1 no further replica helps: raise its bounds, see "
+                "Ongoing and queued requests, as a share of the target of all replicas that a "
+                "stage may have. Above 1 the autoscaler cannot help: raise maxReplicas, see "
                 "Capacity.",
             ),
             Query(replicas.load_share(CHOSEN), "{{deployment}}"),
@@ -264,8 +264,8 @@ _STAGES = Row(
             About(
                 "Replicas running",
                 "none",
-                "Healthy replicas. Steps up and down are the autoscaler's; up and down all the "
-                "time is a target that is too low.",
+                "Healthy replicas. The autoscaler adds and removes them; if it does so all the "
+                "time (flapping), targetOngoingRequests is too low.",
             ),
             Query(replicas.running(CHOSEN), "{{deployment}}"),
             width=6,
@@ -274,18 +274,18 @@ _STAGES = Row(
             About(
                 "Replicas missing",
                 "none",
-                "Replicas that the autoscaler wants and that are not healthy. Above 0 for longer "
-                "than a start takes: no room on nodes, or crashes; see Stages.",
+                "Target replicas that are not healthy. Above 0 for longer than a cold start: no "
+                "capacity on nodes, or crashes; see Stages.",
             ),
             Query(replicas.missing(CHOSEN), "{{deployment}}"),
             width=6,
         ),
         lines(
             About(
-                "Waiting for a replica",
+                "Queue depth",
                 "none",
-                "Requests that no replica has taken yet. More than a moment's worth: the stage is "
-                "saturated, and what comes next is refused as overloaded.",
+                "Requests that no replica has accepted yet. Above 0 for long: the stage is "
+                "saturated, and further requests are refused as overloaded.",
             ),
             Query(replicas.queued(CHOSEN), "{{deployment}}"),
             width=6,
@@ -300,8 +300,7 @@ _MACHINES = Row(
             About(
                 "CPU",
                 "percentunit",
-                "Cores of each node in use. Near 1 for long, stages without a GPU slow down "
-                "together.",
+                "CPU use of each node. Near 1 for long, all stages without a GPU slow down.",
             ),
             Query(machines.cpu_share(CHOSEN), "{{ip}}"),
             width=6,
@@ -312,7 +311,7 @@ _MACHINES = Row(
             About(
                 "Memory",
                 "percentunit",
-                "Memory of each node or its container in use. Ray kills workers at 0.95.",
+                "Memory use of each node or its container. Ray kills workers at 0.95.",
             ),
             Query(machines.memory_share(CHOSEN), "{{ip}}"),
             width=6,
@@ -321,10 +320,10 @@ _MACHINES = Row(
         ),
         lines(
             About(
-                "GPU time",
+                "GPU utilization",
                 "percentunit",
-                "Share of time in which each GPU ran anything. Low while calls wait: batches are "
-                "too small, or the CPU cannot feed it.",
+                "Share of time in which each GPU ran a kernel. Low while calls queue: batches are "
+                "too small, or the CPU is the bottleneck.",
             ),
             Query(machines.gpu_share(CHOSEN), "{{ip}} {{GpuIndex}}"),
             width=6,
@@ -334,8 +333,8 @@ _MACHINES = Row(
             About(
                 "GPU memory",
                 "percentunit",
-                "Memory of each GPU in use. Above the line the next large batch may fail; what "
-                "runs out of memory does not come back by itself.",
+                "Memory use of each GPU. Above the line the next large batch may run out of "
+                "memory.",
             ),
             Query(machines.gpu_memory_share(CHOSEN), "{{ip}} {{GpuIndex}}"),
             width=6,
@@ -348,6 +347,6 @@ _MACHINES = Row(
 OVERVIEW = Page(
     name="overview",
     title="Overview",
-    description="Is the app well? Requests, promises, stages and machines.",
+    description="Is the app healthy? Requests, objectives, stages and machines.",
     rows=(_HEALTH, _REQUESTS, _STAGES, _MACHINES),
 )

@@ -1,4 +1,4 @@
-"""Stages: one row for each, from calls over queue and batch down to its share of GPUs."""
+"""Stages: one row for each, with calls, queue, batches, replicas and GPUs."""
 
 from dataclasses import replace
 
@@ -7,7 +7,7 @@ from dashboards.page import CHOSEN, Page, Row
 from dashboards.panels import About, Query, high, lines
 from dashboards.queries import machines, replicas, stages
 
-_NONE = "The assembler runs no model and has none."
+_NONE = "No data for the assembler, which runs no model."
 
 _ALL = Row(
     "All stages",
@@ -16,27 +16,27 @@ _ALL = Row(
             About(
                 "Calls",
                 "reqps",
-                "Calls of each stage. Captioner, tagger and retriever are called once for each "
-                "answer; fewer calls of one mean that it is left out or that calls never reach it.",
+                "Calls of each stage. Captioner, tagger and retriever are called once per answer; "
+                "fewer calls of one mean that it is left out, or that calls never reach it.",
             ),
             Query(stages.call_rate(CHOSEN), "{{stage}}"),
         ),
         lines(
             About(
-                "Failing calls",
+                "Error rate",
                 "percentunit",
-                "Share of calls that gave an error. A stage that may be done without degrades the "
-                "answer; another one fails it.",
+                "Share of calls that failed. An optional stage (settings: degrade) then degrades "
+                "the answer; any other fails it.",
             ),
             Query(stages.error_share(CHOSEN), "{{stage}}"),
             limits=high(0.005, 0.05),
         ),
         lines(
             About(
-                "95 of 100 calls within",
+                "Latency, p95",
                 "s",
                 "As the caller sees it: transport, queue and work. Captioner, tagger and retriever "
-                "run at the same time, so an answer takes the slowest of them plus the answerer.",
+                "run concurrently, so an answer takes the slowest of them plus the answerer.",
             ),
             Query(stages.call_seconds(CHOSEN, 0.95), "{{stage}}"),
             limits=((None, "green"), (slo.LATENCY_S, "red")),
@@ -52,8 +52,8 @@ _EACH = Row(
                 "Calls by outcome",
                 "reqps",
                 "overloaded: its queue is full; deadline_exceeded: it is too slow; stage_failed: "
-                "its log has a traceback; model_not_ready: no replica is; cancelled: the caller "
-                "went away, no fault.",
+                "its log has a traceback; model_not_ready: no replica is ready; cancelled: the "
+                "caller disconnected, no fault.",
             ),
             Query(stages.outcome_rate(CHOSEN), "{{code}}"),
             width=6,
@@ -62,12 +62,12 @@ _EACH = Row(
         ),
         lines(
             About(
-                "Failing and degraded",
+                "Errors and degraded answers",
                 "percentunit",
-                "Share of calls that gave an error, and of those whose answer did without this "
-                "stage. The latter without the former: the ingress does not wait for it any more.",
+                "Share of calls that failed, and of calls whose answer was made without this "
+                "stage. Degraded without errors: the stage is too slow for the ingress to wait.",
             ),
-            Query(stages.error_share(CHOSEN), "failing"),
+            Query(stages.error_share(CHOSEN), "errors"),
             Query(stages.degraded_share(CHOSEN), "degraded"),
             width=6,
             height=7,
@@ -75,63 +75,62 @@ _EACH = Row(
         ),
         lines(
             About(
-                "Seconds of a call",
+                "Latency of calls",
                 "s",
-                "As the caller sees it. Compare with the model's run: the rest is queue and "
-                "transport.",
+                "As the caller sees it: inference, queue and transport.",
             ),
-            Query(stages.call_seconds(CHOSEN, 0.5), "half"),
-            Query(stages.call_seconds(CHOSEN, 0.95), "95 of 100"),
-            Query(stages.call_seconds(CHOSEN, 0.99), "99 of 100"),
+            Query(stages.call_seconds(CHOSEN, 0.5), "p50"),
+            Query(stages.call_seconds(CHOSEN, 0.95), "p95"),
+            Query(stages.call_seconds(CHOSEN, 0.99), "p99"),
             width=6,
             height=7,
         ),
         lines(
             About(
-                "Seconds in the queue",
+                "Queue time",
                 "s",
-                f"From arrival in a replica to the model's run. Above {slo.QUEUE_S:g} s replicas "
+                f"From arrival in a replica to the model run. Above {slo.QUEUE_S:g} s replicas "
                 f"are too few or too slow. {_NONE}",
             ),
-            Query(stages.queue_seconds(CHOSEN, 0.5), "half"),
-            Query(stages.queue_seconds(CHOSEN, 0.95), "95 of 100"),
+            Query(stages.queue_seconds(CHOSEN, 0.5), "p50"),
+            Query(stages.queue_seconds(CHOSEN, 0.95), "p95"),
             width=6,
             height=7,
             limits=high(slo.QUEUE_S / 2, slo.QUEUE_S),
         ),
         lines(
             About(
-                "Seconds of one run of the model",
+                "Inference time",
                 "s",
-                "On one batch. A rise at the same batch size: a slower machine, or somebody else "
-                f"on its GPU. {_NONE}",
+                "Time of one model run on one batch. A rise at the same batch size: a slower "
+                f"machine, or another process on its GPU. {_NONE}",
             ),
-            Query(stages.model_seconds(CHOSEN, 0.5), "half"),
-            Query(stages.model_seconds(CHOSEN, 0.95), "95 of 100"),
+            Query(stages.model_seconds(CHOSEN, 0.5), "p50"),
+            Query(stages.model_seconds(CHOSEN, 0.95), "p95"),
             width=6,
             height=7,
         ),
         lines(
             About(
-                "Items in one run",
+                "Batch size",
                 "none",
-                "Mean, nearly the largest, and the limit. At the limit for long while calls wait: "
-                f"more replicas, or a higher limit where memory allows. {_NONE}",
+                "At the limit for long while calls queue: add replicas, or raise the limit if "
+                f"memory allows. {_NONE}",
             ),
             Query(stages.batch_size(CHOSEN), "mean"),
-            Query(stages.batch_size_quantile(CHOSEN, 0.95), "95 of 100"),
+            Query(stages.batch_size_quantile(CHOSEN, 0.95), "p95"),
             Query(stages.batch_limit(CHOSEN), "limit"),
             width=6,
             height=7,
         ),
         lines(
             About(
-                "Batches filled",
+                "Batch fill",
                 "percentunit",
-                "Mean items in a run as a share of the limit. Low is good for latency; near 1, the "
+                "Mean batch size as a share of the limit. Low is good for latency; near 1, the "
                 f"stage has no reserve. {_NONE}",
             ),
-            Query(stages.batch_fill(CHOSEN), "filled"),
+            Query(stages.batch_fill(CHOSEN), "fill"),
             width=6,
             height=7,
             limits=high(0.7, 0.9),
@@ -139,13 +138,13 @@ _EACH = Row(
         ),
         lines(
             About(
-                "Items without a value",
+                "Model errors and cache hits",
                 "percentunit",
-                "Share of items for which the model gave an error, and of photos that were "
-                f"remembered from just before. Errors need the log. {_NONE}",
+                "Share of items for which the model raised an error (see the log), and of photos "
+                f"whose result came from the cache. {_NONE}",
             ),
             Query(stages.model_error_share(CHOSEN), "errors"),
-            Query(stages.cache_hit_share(CHOSEN), "remembered"),
+            Query(stages.cache_hit_share(CHOSEN), "cache hits"),
             width=6,
             height=7,
             most=1,
@@ -154,34 +153,35 @@ _EACH = Row(
             About(
                 "Replicas",
                 "none",
-                "Running, wanted by the autoscaler, and the most there may be. Wanted at the most "
-                "while calls wait: saturated. Running below wanted for long: no room, or crashes.",
+                "Running, target of the autoscaler, and maximum. Target at the maximum while calls "
+                "queue: saturated. Running below target for long: no capacity on nodes, or "
+                "crashes.",
             ),
             Query(replicas.running(CHOSEN), "running"),
-            Query(replicas.wanted(CHOSEN), "wanted"),
-            Query(replicas.most(CHOSEN), "at most"),
+            Query(replicas.wanted(CHOSEN), "target"),
+            Query(replicas.most(CHOSEN), "maximum"),
             width=6,
             height=7,
         ),
         lines(
             About(
-                "Requests in work and waiting",
+                "Ongoing and queued requests",
                 "none",
-                "In work or waiting, as the autoscaler counts; and those of them that no replica "
-                "has taken yet, which should be none.",
+                "All requests, as the autoscaler counts them; and those of them that no replica "
+                "has accepted yet, which should be 0.",
             ),
-            Query(replicas.ongoing(CHOSEN), "in work or waiting"),
-            Query(replicas.queued(CHOSEN), "not taken yet"),
+            Query(replicas.ongoing(CHOSEN), "ongoing and queued"),
+            Query(replicas.queued(CHOSEN), "queued"),
             width=6,
             height=7,
         ),
         lines(
             About(
-                "GPU time",
+                "GPU utilization",
                 "percentunit",
-                "Share of time in which the GPUs of this stage's nodes ran anything, on average. "
-                "Low while calls wait: batches are too small, or the CPU cannot feed it. None on "
-                "machines without GPUs.",
+                "Mean share of time in which the GPUs of this stage's nodes ran a kernel. Low "
+                "while calls queue: batches are too small, or the CPU is the bottleneck. No data "
+                "on machines without GPUs.",
             ),
             Query(machines.stage_gpu_share(CHOSEN), "busy"),
             width=6,
@@ -192,8 +192,8 @@ _EACH = Row(
             About(
                 "GPU memory",
                 "percentunit",
-                "In use on the fullest GPU of this stage's nodes. Above the line the next large "
-                "batch may fail; a steady climb is a leak. None on machines without GPUs.",
+                "Of the fullest GPU of this stage's nodes. Above the line the next large batch may "
+                "run out of memory; a steady rise is a leak. No data on machines without GPUs.",
             ),
             Query(machines.stage_gpu_memory_share(CHOSEN), "in use"),
             width=6,
@@ -206,21 +206,21 @@ _EACH = Row(
 )
 
 _STARTS = Row(
-    "Starts of replicas",
+    "Cold starts",
     [
         lines(
             About(
-                "Starts",
+                "Replica starts",
                 "none",
                 "Replicas started in the last 10 minutes. More than scaling explains: they crash; "
-                "Ray's log of the replica says why.",
+                "see the replica's log.",
             ),
             Query(replicas.starts(replace(CHOSEN, window="10m")), "{{deployment}}"),
             width=12,
         ),
         lines(
             About(
-                "95 of 100 starts within",
+                "Cold start time, p95",
                 "s",
                 f"From creation to ready, in the last hour. Above {slo.COLD_START_S:g} s scaling "
                 "comes too late: image or weights are not on the node yet.",
@@ -235,6 +235,6 @@ _STARTS = Row(
 STAGES = Page(
     name="stages",
     title="Stages",
-    description="Every stage by itself: calls, errors, seconds, queue, batches, replicas, GPUs.",
+    description="Each stage: calls, errors, latency, queue, batches, replicas, GPUs.",
     rows=(_ALL, _EACH, _STARTS),
 )
