@@ -1,8 +1,7 @@
-"""Series that a machine without GPUs and load tests does not have, and why.
+"""Series that do not exist on a machine without GPUs and load tests, and why.
 
-A test runs every expression against a real Prometheus beside a real app: one that returns nothing
-must read a series that is listed here, and a series that is listed must not be there. So the list
-cannot outlive its reasons.
+A test runs every expression on a real Prometheus: one that returns nothing must read a series that
+is listed here, and listed series must not exist. So the list cannot become stale.
 """
 
 from collections.abc import Mapping

@@ -1,6 +1,6 @@
-"""What every page has: address, variables, links to the others, and what happened in between.
+"""What every dashboard has: uid, variables, links to the others, annotations.
 
-Addresses (`uid`) are in bookmarks and in alerts, so they never change.
+Bookmarks and alerts contain uids, so they never change.
 """
 
 import json
@@ -23,7 +23,7 @@ CHOSEN = Scope(
     deployment="$deployment",
     window="$__rate_interval",
 )
-"""What a reader chose at the top of the page."""
+"""Values of the variables at the top of the page."""
 
 TAG = "admirer"
 
@@ -35,12 +35,12 @@ class Row:
     title: str
     panels: Sequence[Panel]
     repeat: str | None = None
-    """The variable for each of whose values the row is shown once."""
+    """Variable over whose values the row is repeated."""
 
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """A mark on every graph wherever its expression returns something."""
+    """An annotation on all graphs wherever its expression returns something."""
 
     name: str
     expression: str
@@ -56,7 +56,7 @@ RELEASES = Annotation(
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page of Grafana."""
+    """One dashboard."""
 
     name: str
     """Of its file."""

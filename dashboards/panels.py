@@ -1,8 +1,8 @@
-"""The kinds of panel that pages are made of, with every choice of style made once.
+"""Builders of Grafana panels, with all choices of style in one place.
 
-A panel cannot be made without title, unit and description: somebody reads it at night who has
-never seen it before. Colours of limits mean the same everywhere: green is promised, yellow is
-worth a look, red needs somebody.
+Every panel needs title, unit and description: the person on call may never have seen it before.
+Colours of thresholds mean the same everywhere: green is within the objective, yellow is worth a
+look, red needs action.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,7 +34,7 @@ _Some = TypeVar("_Some", timeseries.Panel, stat.Panel, bargauge.Panel, heatmap.P
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What a reader needs to know of a panel."""
+    """Title, unit and description of a panel."""
 
     title: str
     unit: str
@@ -52,23 +52,23 @@ class Query:
 
 
 Limits = Sequence[tuple[float | None, str]]
-"""From which value on which colour; the first has no value."""
+"""Thresholds: a lower bound and its colour; the first has no bound."""
 
 
 def high(yellow: float, red: float) -> Limits:
-    """Return the limits of what is bad when it is high."""
+    """Return thresholds of a value that is bad when it is high."""
     return ((None, "green"), (yellow, "yellow"), (red, "red"))
 
 
 def low(red: float, yellow: float) -> Limits:
-    """Return the limits of what is bad when it is low: red below the first, then yellow."""
+    """Return thresholds of a value that is bad when it is low: red below the first, then yellow."""
     return ((None, "red"), (red, "yellow"), (yellow, "green"))
 
 
 Text = styles.BigValueTextMode
 
 Names = Mapping[int, tuple[str, str]]
-"""A word and a colour for each number of a state."""
+"""Text and colour of each number of a status (Grafana's value mappings)."""
 
 _PLAIN: Limits = ((None, "blue"),)
 
@@ -83,7 +83,7 @@ def lines(
     most: float | None = None,
     stacked: bool = False,
 ) -> timeseries.Panel:
-    """Return a graph over time; its limits are drawn as dashed lines.
+    """Return a time series panel; its thresholds are drawn as dashed lines.
 
     Args:
         about: The panel's.
@@ -93,7 +93,7 @@ def lines(
         limits: Colours by value.
         least: Lower end of the axis; None leaves it to the values.
         most: Upper end of the axis, unless a value is above.
-        stacked: Draw lines on one another, as their sum means something.
+        stacked: Stack the series; for series whose sum has a meaning.
     """
     panel = (
         _described(timeseries.Panel(), about, queries, width, height)
@@ -139,7 +139,7 @@ def number(
     width: int = 4,
     height: int = 4,
 ) -> stat.Panel:
-    """Return the value of now, large.
+    """Return a stat panel: the current value, large.
 
     Args:
         about: The panel's.
@@ -147,7 +147,7 @@ def number(
         limits: Colours by value.
         names: Text and colour instead of a value.
         text: Whether the value is shown, its name, or both.
-        past: Draw how it came to it; not for names, and not where each point would be dear.
+        past: Draw a sparkline; not for names, and not for expensive queries.
         width: Of 24 columns.
         height: In rows of the grid.
     """
@@ -171,7 +171,7 @@ def number(
 def bars(
     about: About, query: Query, *, limits: Limits, most: float = 1, width: int = 8, height: int = 8
 ) -> bargauge.Panel:
-    """Return one bar for each value of now."""
+    """Return a bar gauge of current values."""
     return (
         _described(bargauge.Panel(), about, (query,), width, height)
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).values(False))
@@ -185,7 +185,7 @@ def bars(
 
 
 def spread(about: About, expression: str, *, width: int = 12, height: int = 8) -> heatmap.Panel:
-    """Return how the values of a histogram spread over time; the unit is that of its buckets."""
+    """Return a heatmap of a histogram over time; the unit is that of its buckets."""
     return (
         _described(heatmap.Panel(), about, (), width, height)
         .with_target(
@@ -216,7 +216,7 @@ class Column:
 
 
 def stages_table(about: About, *columns: Column, width: int = 24, height: int = 9) -> table.Panel:
-    """Return the values of now, a row a stage; `about.unit` is of columns without one."""
+    """Return a table of current values, a row for each stage; `about.unit` is the default unit."""
     panel = _described(table.Panel(), about, (), width, height)
     for index, column in enumerate(columns):
         target = _target(Query(column.expression, ""), index)
@@ -234,7 +234,7 @@ def stages_table(about: About, *columns: Column, width: int = 24, height: int = 
 
 
 def note(title: str, description: str, markdown: str, *, width: int, height: int) -> words.Panel:
-    """Return words."""
+    """Return a text panel."""
     return (
         words.Panel()
         .title(title)

@@ -1,4 +1,4 @@
-"""Alerts on what answers are made of: the language model and its price, and what was missing."""
+"""Alerts on answers: failures and cost of the language model, and degraded answers."""
 
 from dataclasses import replace
 
@@ -16,7 +16,7 @@ LLM_FAILING = Alert(
     summary="{{ $value | humanizePercentage }} of the prompts to {{ $labels.model }} fail in the"
     f" answerer of {APP}.",
     description="See which outcome grows (Answers, prompts by outcome): refused is the key, the"
-    " quota or the model's name; timeout and unavailable are the provider or the way to it.",
+    " quota or the model's name; timeout and unavailable are the provider or the network.",
     expr=f"{_FAULTS} > {slo.LLM_FAULT_SHARE:g}",
     operands=(_FAULTS,),
     page="admirer-answers",
@@ -29,8 +29,8 @@ LLM_OVER_BUDGET = Alert(
     severity="ticket",
     summary=f'The answerer of {APP} spent {{{{ $value | printf "%.0f" }}}} dollars in an hour; its'
     f" budget is {slo.LLM_DOLLARS_PER_HOUR:g}.",
-    description="Compare requests and tokens of a prompt with yesterday's (Answers): more requests"
-    " are a caller to talk to, longer prompts are n_shot or examples that grew.",
+    description="Compare requests and tokens per prompt with yesterday (Answers). More requests:"
+    " find the caller. Longer prompts: n_shot or the examples grew.",
     expr=f"{_COST} > {slo.LLM_DOLLARS_PER_HOUR:g}",
     operands=(_COST,),
     page="admirer-answers",
@@ -41,10 +41,10 @@ _DEGRADED = stages.degraded_share(replace(SCOPE, window="10m"))
 DEGRADED = Alert(
     name="AdmirerAnswersDegraded",
     severity="ticket",
-    summary=f"{{{{ $value | humanizePercentage }}}} of the answers of {APP} do without the"
+    summary=f"{{{{ $value | humanizePercentage }}}} of the answers of {APP} were made without the"
     " {{ $labels.stage }}.",
-    description="Answers still go out, poorer than they should be. See the stage's errors and"
-    " queue (Stages), then its log.",
+    description="Callers get degraded answers instead of errors. See the stage's errors and queue"
+    " (Stages), then its log.",
     expr=f"{_DEGRADED} > {slo.DEGRADED_SHARE:g}",
     operands=(_DEGRADED,),
     page="admirer-answers",

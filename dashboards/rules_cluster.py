@@ -1,4 +1,4 @@
-"""Alerts on what the stages run on: Ray's application, the way to Prometheus, the GPUs."""
+"""Alerts on the cluster: Ray's application, monitoring itself, GPU memory."""
 
 from dataclasses import replace
 
@@ -9,17 +9,17 @@ from dashboards.rules_format import APP, SCOPE, Alert, Group, laid_out
 from deployments.metrics import BUILD_INFO
 
 _RUNS = 6
-"""As `dashboards.ray_series` tells it."""
+"""Status "running" of `dashboards.ray_series`."""
 
 _STATUS = replicas.application_status(replace(SCOPE, by=(*SCOPE.by, "ray_io_cluster")))
 
 STUCK = Alert(
     name="AdmirerUpgradeStuck",
     severity="ticket",
-    summary=f"{APP} does not get to run on cluster {{{{ $labels.ray_io_cluster }}}}: its status is"
+    summary=f"{APP} is not running on cluster {{{{ $labels.ray_io_cluster }}}}: its status is"
     " {{ $value }} (1 failed to deploy, 2 unhealthy, 3 not started, 5 deploying).",
     description="Run `serve status` on the head of that cluster: it names the stage that is not"
-    " ready and its last error. In an upgrade the old cluster serves until the new one runs.",
+    " ready and its last error. During an upgrade the old cluster keeps serving.",
     expr=f"{_STATUS} != {_RUNS}",
     operands=(_STATUS,),
     page="admirer-overview",
@@ -37,7 +37,7 @@ def _vanished(series: str, summary: str, expr: str, *operands: str) -> Alert:
         name="AdmirerSeriesVanished",
         severity="page",
         summary=summary,
-        description="Every other alert is blind now. Ask the app for an answer; then see among"
+        description="All other alerts lack data now. Check that the app answers; then look among"
         " Prometheus' targets why its pods are not scraped.",
         expr=laid_out(expr),
         operands=operands,
@@ -50,7 +50,7 @@ VANISHED = (
     _vanished("all", "Prometheus has no series of admirer.", f"absent({_INFO})", _INFO),
     _vanished(
         "app",
-        f"The series of {APP} have gone.",
+        f"Prometheus has no series of {APP} any more.",
         f"""
         {_LATELY}
         unless
@@ -60,7 +60,7 @@ VANISHED = (
     ),
     _vanished(
         "controller",
-        f"Ray's controller says nothing of {APP}, which runs.",
+        f"Ray's controller exports no series of {APP}, which is running.",
         f"""
         {_NOW}
         unless
@@ -77,7 +77,7 @@ GPU_MEMORY = Alert(
     severity="ticket",
     summary="GPU {{ $labels.GpuIndex }} of node {{ $labels.ip }} has"
     " {{ $value | humanizePercentage }} of its memory in use.",
-    description="Lower the largest batch of the stages on that GPU before one of them runs out of"
+    description="Lower batch.maxSize of the stages on that GPU before one of them runs out of"
     " memory.",
     expr=f"{_GPU} > {slo.GPU_MEMORY_SHARE:g}",
     operands=(_GPU,),

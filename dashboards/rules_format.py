@@ -1,7 +1,7 @@
-"""What a recording rule and an alert are, and how a file of them is written.
+"""Recording rules and alerts, and how they are written as YAML.
 
-An alert also names its operands, the expressions that it judges: a condition returns nothing
-while all is well, so that a misspelt metric would look like health. A test runs the operands.
+An alert also names its operands, the expressions that it compares: its own expression is empty
+while all is well, so that a misspelt metric would look healthy. A test runs the operands.
 """
 
 from collections.abc import Mapping
@@ -17,18 +17,18 @@ RUNBOOK = "dashboards/RUNBOOK.md"
 """As a link from the repository's root."""
 
 APP = "{{ $labels.namespace }}/{{ $labels.application }}"
-"""The app in a summary: every release names its application alike, in a namespace of its own."""
+"""The app in a summary; its application name is that of every release, its namespace is not."""
 
 SCOPE = Scope(by=("namespace", "application"))
-"""What rules tell apart; the clusters of an upgrade count as one app."""
+"""Labels that rules keep; during an upgrade both clusters count as one app."""
 
 Severity = Literal["page", "ticket"]
-"""Wake somebody, or look at it on the next working day."""
+"""Needs action now, or on the next working day."""
 
 
 @dataclass(frozen=True)
 class Recording:
-    """A series that Prometheus works out again and again; `name` is level:metric:operations."""
+    """A recording rule; `name` is level:metric:operations."""
 
     name: str
     expr: str
@@ -45,7 +45,7 @@ class Recording:
 
 @dataclass(frozen=True)
 class Alert:
-    """A condition that somebody must know of."""
+    """An alerting rule."""
 
     name: str
     severity: Severity
@@ -59,7 +59,7 @@ class Alert:
     page: str
     """Uid of the dashboard that shows more."""
     hold: str = "5m"
-    """For how long the condition must hold."""
+    """Duration of `for`."""
     labels: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -85,7 +85,7 @@ class Alert:
 
 @dataclass(frozen=True)
 class Group:
-    """Rules that are worked out together, in this order."""
+    """Rules that are evaluated together, in this order."""
 
     name: str
     rules: tuple[Recording | Alert, ...]
@@ -96,7 +96,7 @@ class Group:
 
 
 class _Writer(yaml.SafeDumper):
-    """Writes expressions of several lines as they were laid out."""
+    """Writes expressions of several lines as block scalars."""
 
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
         """Indent lists in mappings."""

@@ -1,8 +1,8 @@
-"""How fast the error budgets burn (Google SRE workbook, chapter 5: several windows and rates).
+"""Multi-window, multi-burn-rate alerts on the error budgets (Google SRE workbook, chapter 5).
 
-A long window says that it matters, a short one that it still goes on, so that an alert ends
-soon after its cause. A night with three requests, one of them failed, wakes nobody: the long
-window must hold a number of requests.
+The long window shows that it matters, the short one that it still goes on, so that an alert
+resolves soon after its cause. The long window must hold a minimum of requests: at night, one
+failure of three requests pages nobody.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from dashboards.rules_format import APP, SCOPE, Alert, Group, Recording, Severit
 
 @dataclass(frozen=True)
 class Burn:
-    """A rate at which the budget of 30 days burns, and the windows in which it is seen."""
+    """A burn rate of the 30-day budget, and the windows over which it is measured."""
 
     times: float
     long: str
@@ -36,7 +36,7 @@ WINDOWS = ("5m", "30m", "1h", "2h", "6h", "1d", "3d")
 
 @dataclass(frozen=True)
 class Promise:
-    """An objective as its records and alerts tell of it."""
+    """An objective with its recording rules and alerts."""
 
     alert: str
     objective: slo.Objective
@@ -55,9 +55,9 @@ PROMISES = (
         slo.AVAILABILITY,
         "application:admirer_faults:ratio_rate",
         requests.fault_share,
-        "failed by a fault of the app",
-        "Read which code grows (Overview, errors by code): overloaded and deadline_exceeded mean"
-        " too little capacity, stage_failed and answerer_failed a stage that breaks.",
+        "failed with a 5xx",
+        "See which code grows (Overview, errors by code): overloaded and deadline_exceeded mean too"
+        " little capacity, stage_failed and answerer_failed a failing stage.",
     ),
     Promise(
         "AdmirerLatency",
@@ -65,8 +65,8 @@ PROMISES = (
         "application:admirer_slow:ratio_rate",
         requests.slow_share,
         f"took more than {slo.LATENCY_S:g} s",
-        "Find the stage whose time grew (Stages): a long queue wants replicas, a long run of the"
-        " model wants smaller batches or a faster device, a slow answerer is the language model.",
+        "Find the stage whose latency grew (Stages). Queue time: add replicas. Inference time:"
+        " smaller batches or a faster device. Answerer: the language model.",
     ),
 )
 
@@ -90,7 +90,8 @@ def _alert(promise: Promise, burn: Burn) -> Alert:
         name=f"{promise.alert}Burns{'Fast' if burn.severity == 'page' else 'Slowly'}",
         severity=burn.severity,
         summary=f"{{{{ $value | humanizePercentage }}}} of the questions to {APP} in {burn.long}"
-        f" {promise.bad}: the budget burns more than {burn.times:g} times as fast as allowed.",
+        f" {promise.bad}: the error budget burns more than {burn.times:g} times as fast as"
+        " allowed.",
         description=promise.first,
         expr=laid_out(
             f"""
@@ -113,7 +114,7 @@ def _seconds(window: str) -> int:
 
 
 def groups() -> tuple[Group, ...]:
-    """Return what is recorded and, after it in the same group, the alerts that read it."""
+    """Return the recording rules, then the alerts that read them, in one group."""
     shares = (share for window in WINDOWS for share in _shares(window))
     counts = (_count(burn.long) for burn in BURNS)
     alerts = (_alert(promise, burn) for promise in PROMISES for burn in BURNS)

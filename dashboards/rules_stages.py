@@ -1,4 +1,4 @@
-"""Alerts on the stages: down, full, slow to take a call, slow to start.
+"""Alerts on the stages: down, saturated, long queue time, slow cold start.
 
 Ray drops a gauge that is no longer set, so that a stage without replicas has no series of its
 replicas at all: what should exist is read from the controller's series, never from the stage's.
@@ -15,7 +15,7 @@ _STAGE = f"The {{{{ $labels.deployment }}}} of {APP}"
 RUNNING = Recording("deployment:ray_replicas_running:sum", replicas.running(SCOPE))
 WANTED = Recording("deployment:ray_replicas_wanted:max", replicas.wanted(SCOPE))
 
-# An average, because the number of those who wait jumps from one scrape to the next.
+# An average, because queue depth jumps from one scrape to the next.
 WAITING = Recording(
     "deployment:ray_waiting_calls:avg5m",
     aggregate("sum", f"avg_over_time({select(QUEUED, SCOPE)}[5m])", SCOPE, "deployment"),
@@ -23,7 +23,7 @@ WAITING = Recording(
 
 
 def _queue_wait(q: float) -> Recording:
-    """Record for how many seconds calls wait in replicas; absent where there are no calls."""
+    """Record the q-quantile of queue time in replicas; absent where there are no calls."""
     return Recording(
         f"deployment:admirer_queue_seconds:p{q * 100:g}_5m",
         f"{stages.queue_seconds(SCOPE, q)} >= 0",
@@ -48,7 +48,7 @@ DOWN = Alert(
     name="AdmirerStageDown",
     severity="page",
     summary=f"{_STAGE} has no healthy replica.",
-    description="Run `serve status` on the head: it tells the last error of the stage. A pending"
+    description="Run `serve status` on the head: it shows the last error of the stage. A pending"
     " pod means that a node or a GPU is missing.",
     expr=laid_out(
         f"""
@@ -65,9 +65,9 @@ DOWN = Alert(
 SATURATED = Alert(
     name="AdmirerStageSaturated",
     severity="ticket",
-    summary=f"{_STAGE} has all the replicas that it may have, and calls still wait.",
-    description="Raise its maxReplicas if nodes are free, or let it refuse load earlier; what does"
-    " not fit gets 503 with Retry-After.",
+    summary=f"{_STAGE} is at maxReplicas, and calls still queue.",
+    description="Raise maxReplicas if nodes are free. Load that does not fit is refused with 503"
+    " and Retry-After.",
     expr=laid_out(
         f"""
         (
@@ -86,10 +86,10 @@ SATURATED = Alert(
 QUEUE_OLD = Alert(
     name="AdmirerQueueOld",
     severity="ticket",
-    summary="One call in twenty waits {{ $value | humanizeDuration }} or more for the"
-    f" {{{{ $labels.deployment }}}} of {APP}.",
-    description="Compare replicas wanted and running (Stages): too few running means that starts"
-    " are slow or nodes are missing; as many as wanted, that the target per replica is too high.",
+    summary=f"The p95 of queue time of the {{{{ $labels.deployment }}}} of {APP} is"
+    " {{ $value | humanizeDuration }}.",
+    description="Compare replicas running with their target (Stages). Too few running: slow cold"
+    " starts or missing nodes. As many as the target: targetOngoingRequests is too high.",
     expr=f"{QUEUE_P95.name} > {slo.QUEUE_S:g}",
     operands=(QUEUE_P95.name,),
     page="admirer-stages",
@@ -98,9 +98,10 @@ QUEUE_OLD = Alert(
 COLD_START = Alert(
     name="AdmirerColdStartSlow",
     severity="ticket",
-    summary=f"{_STAGE} had {{{{ $value }}}} starts of more than {slo.COLD_START_S:g} s in an hour.",
-    description="See whether the pod waited for a node, an image or a download: the events of the"
-    " pod tell the first two, the replica's log the third.",
+    summary=f"{_STAGE} had {{{{ $value }}}} cold starts of more than {slo.COLD_START_S:g} s in an"
+    " hour.",
+    description="Check whether the pod waited for a node, an image or a download: the events of the"
+    " pod show the first two, the replica's log the third.",
     # Not increase(): the first start makes the series, and a first sample is no increase.
     expr=laid_out(
         f"""
@@ -117,6 +118,6 @@ COLD_START = Alert(
 
 
 def groups() -> tuple[Group, ...]:
-    """Return what is recorded and, after it in the same group, the alerts that read it."""
+    """Return the recording rules, then the alerts that read them, in one group."""
     records = (RUNNING, WANTED, WAITING, QUEUE_P50, QUEUE_P95, SLOW_STARTS)
     return (Group("admirer-stages", (*records, DOWN, SATURATED, QUEUE_OLD, COLD_START)),)

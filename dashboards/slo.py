@@ -1,7 +1,7 @@
-"""What the app promises, in one place: pages draw it, alerts burn it, the README may quote it.
+"""Service level objectives and the thresholds of alerts, in one place.
 
-Both promises are about answers (`/v1/answers`). A refusal because too many ask counts against the
-first one: to the person who asked, it is no answer. What callers do wrong does not count.
+Both objectives are about answers (`/v1/answers`). A refusal because of overload counts against
+availability: to the caller, it is no answer. Invalid requests do not count.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 ROUTE = "/v1/answers"
 
 WINDOW = "30d"
-"""Over which the budgets are kept; a Prometheus that remembers less counts what it remembers."""
+"""Window of the error budgets; a Prometheus with less retention counts what it has."""
 
 FAULTS = (
     "answerer_failed",
@@ -24,14 +24,14 @@ FAULTS = (
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """A share of requests that shall be good."""
+    """Target share of good requests."""
 
     name: str
     share: float
 
     @property
     def budget(self) -> float:
-        """The share that may be bad."""
+        """Error budget: the share that may be bad."""
         return round(1 - self.share, 9)
 
 
@@ -39,26 +39,26 @@ AVAILABILITY = Objective("availability", 0.995)
 LATENCY = Objective("latency", 0.95)
 
 LATENCY_S = 5.0
-"""A language model of a third party takes a second or two; must be an edge of the histogram."""
+"""Latency objective of an answer; must be an edge of the histogram."""
 
 COLD_START_S = 120.0
-"""From a replica's creation to ready, on a node that has the image and the weights; must be an edge
-of Ray's histogram."""
+"""Longest cold start, from a replica's creation to ready, on a node that has image and weights;
+must be an edge of Ray's histogram."""
 
 DEGRADED_SHARE = 0.1
-"""Of answers; above it, people get worse answers than the evaluated ones."""
+"""Share of answers; above it, answers are worse than the evaluated ones."""
 
 LLM_FAULT_SHARE = 0.1
-"""Of prompts that end without an answer."""
+"""Share of prompts that end without an answer."""
 
 GPU_MEMORY_SHARE = 0.92
-"""Of one GPU's memory; the next batch of larger photos may not fit above it."""
+"""Share of a GPU's memory; above it, a batch of larger photos may not fit."""
 
 QUEUE_S = 1.0
-"""What the 95th percentile of calls may wait in a replica before the model takes them."""
+"""Largest p95 of queue time in a replica, in seconds."""
 
 LEAST_REQUESTS = 20
-"""In the long window of an alert on a budget: below it, one bad answer would be a large share."""
+"""Minimum of requests in a burn rate alert's long window: of fewer, one failure is a large share."""
 
 LLM_DOLLARS_PER_HOUR = 5.0
-"""What the language model may cost; nothing is counted for a model without a price."""
+"""Planned cost of the language model; a model without a price counts as free."""
