@@ -58,7 +58,7 @@ QUEUE_S = 1.0
 """Largest p95 of queue time in a replica, in seconds."""
 
 LEAST_REQUESTS = 20
-"""Minimum of requests in a burn rate alert's long window: of fewer, one failure is a large share."""
+"""Minimum of requests in the long window of a burn rate alert."""
 
 LLM_DOLLARS_PER_HOUR = 5.0
 """Planned cost of the language model; a model without a price counts as free."""

@@ -1,8 +1,8 @@
-"""Whether a replica's model can still run.
+"""Health of a replica's model.
 
-After some CUDA errors every later call of the process fails, while the replica still
-answers pings; Ray replaces it only when its `check_health` raises. Running out of GPU
-memory is not such an error: a smaller batch may succeed.
+After a sticky CUDA error every later call of the process fails, but the replica still answers
+pings; Ray replaces it only when its `check_health` raises. Running out of GPU memory is not
+sticky: a smaller batch may succeed.
 """
 
 import functools
@@ -24,13 +24,13 @@ _OUT_OF_MEMORY = re.compile(r"out of memory", re.IGNORECASE)
 
 
 class ModelHealth:
-    """Remembers a model's first error that no later run can recover from."""
+    """Remembers whether the model had an error from which the process cannot recover."""
 
     def __init__(self) -> None:
         self._is_lost = False
 
     def watch(self, run: Callable[Arguments, Value]) -> Callable[Arguments, Value]:
-        """Return `run`, watched."""
+        """Return `run`, wrapped to notice sticky CUDA errors."""
 
         @functools.wraps(run)
         def watched(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Value:
@@ -39,7 +39,7 @@ class ModelHealth:
             except Exception as error:
                 if _is_sticky(error):
                     self._is_lost = True
-                    logger.exception("This replica has lost its GPU.")
+                    logger.exception("The replica has lost its GPU and must be replaced.")
                 raise
 
         return watched

@@ -1,17 +1,17 @@
-"""What a log line says beside its message.
+"""Structured fields of log lines.
 
-Ray Serve writes each of these as a key of its own where logs are JSON (`logging_config` of the
-Serve config file), and drops them where they are text: so a message says the essential itself.
-Lines of every level may be kept by others: no photo, question, text of a model or key goes here.
+Ray Serve writes them as keys of JSON logs (`logging_config` of the Serve config file), and drops
+them from text logs: so the message must contain the essentials. Logs may be stored elsewhere, at
+every level: never log photos, questions, texts of models or keys.
 """
 
 from deployments.tracing import current
 
 
 def fields(**values: object) -> dict[str, dict[str, object]]:
-    """Return the `extra` of a log call, with the trace where one is exported; None is left out.
+    """Return the `extra` of a log call, with the id of a sampled trace; None is left out.
 
-    Values are what JSON has; names are not Python's own of a log record.
+    Values must be JSON types; names must not be attributes of a LogRecord.
     """
     place = current().context
     if place is not None and place.is_sampled:

@@ -1,6 +1,6 @@
-"""Decode photos beside the event loop, before they queue for the model.
+"""Decode photos in a thread, before they queue for the model.
 
-In the model's own thread a GPU would wait for JPEGs; on the event loop everything would.
+In the model's thread the GPU would wait for JPEG decoding; on the event loop every request would.
 """
 
 import asyncio

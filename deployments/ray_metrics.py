@@ -1,7 +1,7 @@
-"""Reports metrics through Ray, which each node exports to Prometheus.
+"""Metrics through Ray's metrics agent, which each node exports to Prometheus.
 
-Objects of `prometheus_client` inside a replica would be scraped by nobody. Ray forgets a gauge as
-soon as it was scraped once, so gauges are set again and again here.
+Metrics of `prometheus_client` inside a replica would not be scraped. Ray forgets a gauge once it
+was scraped, so gauges are set again periodically here.
 """
 
 import threading
@@ -17,8 +17,8 @@ GAUGES_EVERY_S = 2.0
 class RayMeters:
     """Reports through `ray.serve.metrics`, which adds deployment, replica and application.
 
-    Each metric is made when it is first reported, in the process that reports it: this travels to
-    replicas before any is.
+    Each metric is created on its first report: this object is pickled and sent to replicas before
+    that.
     """
 
     def __init__(self) -> None:
@@ -33,13 +33,13 @@ class RayMeters:
         if made is None:
             made = self._made[metric.name] = _make(metric)
         tags = dict(labels) if labels else None
-        # Ray refuses numbers of numpy, and a metric must never fail a request.
+        # Ray refuses numpy numbers, and a metric must never fail a request.
         if metric.kind == "histogram":
             made.observe(float(value), tags)
         elif metric.kind == "gauge":
             made.set(float(value), tags)
             self._keep(metric, made, float(value), tags)
-        elif value > 0:  # Ray refuses to add nothing
+        elif value > 0:  # Ray refuses 0
             made.inc(float(value), tags)
 
     def _keep(

@@ -1,7 +1,7 @@
-"""The last photos that a stage has seen, with what it made of them.
+"""LRU cache of a stage's results by photo.
 
-Somebody who asks several questions of one photo pays for its caption and its tags once. Each
-replica keeps its own: nothing is shared, and nothing needs to be.
+Several questions about one photo then compute its caption and tags once. Each replica has a cache
+of its own.
 """
 
 from collections import OrderedDict
@@ -17,14 +17,14 @@ Value = TypeVar("Value")
 
 
 class RecentPhotos(Generic[Value]):
-    """Keeps the values of the `max_photos` photos that were asked for last; 0 keeps none."""
+    """Keeps the results of the `max_photos` most recently used photos; 0 turns it off."""
 
     def __init__(self, max_photos: int, meters: Meters) -> None:
         self._max_photos, self._meters = max_photos, meters
         self._values: OrderedDict[bytes, Value] = OrderedDict()
 
     async def get(self, photo: Photo, make: Callable[[], Awaitable[Value]]) -> Value:
-        """Return the photo's value; what `make` raises is not kept."""
+        """Return the photo's result from the cache or from `make`; errors are not cached."""
         if not self._max_photos:
             return await make()
         key = sha256(photo).digest()

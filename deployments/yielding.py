@@ -1,11 +1,10 @@
-"""Threads that yield the cores to other stages on the same machine.
+"""Model threads with a higher nice value, which leave the CPU to other stages on the machine.
 
-Linux has a nice value for each thread, and threads inherit it from whoever starts them: so a model
-can yield, with all threads of its library, while the event loop of its replica does not.
+Linux has a nice value for each thread, and new threads inherit it from the thread that starts them:
+so the threads of a model's library have it, while the event loop of the replica does not.
 
-Beside others a thread still gets a turn of a few milliseconds now and then, and each empties the
-caches of both. One of the idle policy gets hardly any while others want its core; what it does then
-it does in one go.
+A niced thread still gets time slices of a few milliseconds, and each context switch evicts CPU
+caches. A thread of the policy SCHED_IDLE gets almost none while others want its core.
 """
 
 import os
@@ -20,18 +19,18 @@ Made = TypeVar("Made")
 LEAST_URGENT = 19
 """Largest nice value (setpriority(2))."""
 IDLE_POLICY = LEAST_URGENT + 1
-"""Beyond all nice values: SCHED_IDLE of sched(7)."""
+"""One above the largest nice value; stands for the policy SCHED_IDLE of sched(7)."""
 
 
 def yielding_thread(niceness: int) -> ThreadPoolExecutor:
-    """Return one thread that adds so much to its nice value, or has the idle policy."""
+    """Return an executor of one thread with its nice value raised, or with SCHED_IDLE."""
     return ThreadPoolExecutor(
         max_workers=1, thread_name_prefix="model", initializer=_yield_cores, initargs=(niceness,)
     )
 
 
 def load_yielding(niceness: int, load: Callable[..., Made], *arguments: object) -> Made:
-    """Return what `load` gives in a yielding thread; threads that it starts yield as well."""
+    """Return the result of `load`, run in such a thread; threads that it starts inherit this."""
     with yielding_thread(niceness) as thread:
         return thread.submit(load, *arguments).result()
 

@@ -1,6 +1,6 @@
-"""The app: graph, pipeline, HTTP and command line.
+"""The app: deployment graph, pipeline, HTTP API and command line.
 
-A request travels `api` -> `pipeline` -> the five deployments of `deployments/`, which
-`app` binds. In this package the bare name `serve` is never bound: Ray's names are
-imported one by one, ours as `from serve.schemas import ...`.
+A request passes `api` -> `pipeline` -> the five deployments of `deployments/`, which `app` binds.
+In this package the bare name `serve` is never bound: Ray's names are imported one by one, ours as
+`from serve.schemas import ...`.
 """

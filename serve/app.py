@@ -26,7 +26,7 @@ from serve.settings import AppSettings, TracingSettings
 
 RETRY_AFTER_S = 1
 CALM_PERIOD_S = 50
-"""Look-back period of a fixed number of replicas: five of Ray's own intervals."""
+"""Look-back period in seconds where autoscaling is off: five times Ray's default interval."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,12 @@ class Loaders:
 
 
 def build(settings: AppSettings) -> Application:
-    """Return the app that serves the bundle which the settings name."""
+    """Return the app for the bundle in the settings."""
     return bind(settings, Loaders())
 
 
 def bind(settings: AppSettings, loaders: Loaders) -> Application:
-    """Return the app with its models loaded by `loaders`."""
+    """Return the app, its models loaded by `loaders`."""
     bundle = settings.bundle
     meters: Meters = RayMeters()
 
@@ -99,9 +99,9 @@ def _deploy(stage: type, name: str, scaling: Scaling) -> Deployment:
 def autoscaling(bounds: Autoscaling) -> dict[str, Any]:
     """Return Ray's autoscaling_config.
 
-    Load is reported five times in a look-back period: at Ray's own interval of 10 s, a period
-    shorter than that would see nothing of a burst. A fixed number of replicas needs no haste, and
-    every report costs each caller of a stage and the controller.
+    Metrics are reported five times in a look-back period: at Ray's default interval of 10 s, a
+    shorter period would miss a burst. A fixed number of replicas needs them rarely, and every
+    report costs each caller of a stage and the controller.
     """
     period_s = bounds.look_back_period_s
     if bounds.min_replicas == bounds.max_replicas:

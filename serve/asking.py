@@ -1,7 +1,7 @@
-"""Ask one question from the command line: of a running server, or of the pipeline in this process.
+"""`admirer ask`: send one question to a running server, or to the pipeline in this process.
 
-Both go through the HTTP API, so that one reading of answers and problems serves for both; in
-this process the requests simply never leave it.
+Both use the HTTP API, so that answers and errors are parsed in one place; in-process requests go
+to the ASGI app directly.
 """
 
 import asyncio
@@ -20,11 +20,11 @@ WAIT_S = 120.0
 
 
 class AskingError(Exception):
-    """One line that says why there is no answer."""
+    """There is no answer; the message says why in one line."""
 
 
 def ask_server(url: str, photo: Path, question: str, *, explain: bool) -> dict[str, Any]:
-    """Return what the server at `url` answers.
+    """Return the answer of the server at `url`.
 
     Raises:
         AskingError: The photo cannot be read, or there is no answer.
@@ -34,7 +34,7 @@ def ask_server(url: str, photo: Path, question: str, *, explain: bool) -> dict[s
 
 
 def ask_here(settings: AppSettings, photo: Path, question: str, *, explain: bool) -> dict[str, Any]:
-    """Return what the bundle answers, loaded into this process.
+    """Return the answer of the bundle, loaded into this process.
 
     Raises:
         AskingError: The photo or the bundle cannot be read, or there is no answer.
@@ -53,7 +53,7 @@ def ask_here(settings: AppSettings, photo: Path, question: str, *, explain: bool
 
 
 def _form(photo: Path, question: str, *, explain: bool) -> dict[str, Any]:
-    """Return the request as httpx takes it; read before a bundle is loaded in vain."""
+    """Return the arguments of an httpx request; reads the photo before a bundle is loaded."""
     try:
         data = photo.read_bytes()
     except OSError as error:
@@ -83,12 +83,12 @@ async def _ask(
 
 
 def print_answer(body: dict[str, Any], console: Console, *, explain: bool) -> None:
-    """Print the answer, and with `explain` all that it was made from."""
+    """Print the answer and, with `explain`, caption, tags, examples, prompt and timings."""
     if explain:
         console.print(_explanation(body))
     console.print(Text(body["answer"], style="bold"))
     for stage in body["degraded"]:
-        Console(stderr=True).print(f"The {stage} failed; this answer does without it.")
+        Console(stderr=True).print(f"The {stage} failed; this answer was made without it.")
 
 
 def _explanation(body: dict[str, Any]) -> Group:

@@ -1,7 +1,7 @@
 """Read Serve config files strictly.
 
-Ray tolerates keys that it does not know, at most levels, so a typo would silently leave a
-default in force; here every key of every level must exist.
+Ray ignores unknown keys at most levels, so that a typo silently leaves the default; here unknown
+keys are refused at every level.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ BUILDER = "serve.app:build"
 
 
 def read(file: Path) -> dict[str, Any]:
-    """Return a Serve config file, checked, in the form that `serve deploy` sends.
+    """Return a checked Serve config file, as `serve deploy` would send it.
 
     Raises:
         ValueError: A key that does not exist, or a value out of bounds; the message names it.
@@ -31,7 +31,7 @@ def read(file: Path) -> dict[str, Any]:
 
 
 def check(config: object) -> None:
-    """Check a whole config, the app's own arguments included.
+    """Check a whole config, including the app's `args`.
 
     Raises:
         ValueError: A key that does not exist, or a value out of bounds; the message names it.

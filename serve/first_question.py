@@ -1,7 +1,6 @@
-"""One real question to an app that has just started: the proof that it works, and how to ask it.
+"""One question to an app that has just started, as a smoke test and as an example of a request.
 
-The bundle's own sample photo is asked about, so the answer shown is one that can be checked
-by looking.
+It is about a sample photo of the bundle, so that a person can check the answer.
 """
 
 import shlex
@@ -18,7 +17,7 @@ def ask(question: SampleQuestion, url: str) -> str:
     """Return the app's answer.
 
     Raises:
-        httpx.HTTPError: There was none.
+        httpx.HTTPError: The request failed.
     """
     response = httpx.post(
         f"{url}/v1/answers",
@@ -32,7 +31,7 @@ def ask(question: SampleQuestion, url: str) -> str:
 
 
 def curl(question: SampleQuestion, url: str) -> str:
-    """Return a command line that asks the same."""
+    """Return the same request as a curl command."""
     photo = question.photo
     if photo.is_relative_to(Path.cwd()):
         photo = photo.relative_to(Path.cwd())

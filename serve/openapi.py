@@ -1,7 +1,7 @@
-"""The parts of the OpenAPI document that FastAPI cannot read from our routes.
+"""Parts of the OpenAPI document that FastAPI cannot derive from our routes.
 
-They take JSON and forms by one class, which FastAPI has no words for; the schemas come from
-that class all the same.
+Routes take JSON and forms with one class, which FastAPI cannot express; the schemas come from that
+class.
 """
 
 from functools import cache
@@ -18,7 +18,7 @@ _BINARY = {"type": "string", "contentMediaType": "application/octet-stream", "fo
 
 
 def request_body(kind: type[BaseModel]) -> dict[str, Any]:
-    """Return what a route adds to its operation: the body in both forms."""
+    """Return the `openapi_extra` of a route: its body as JSON and as a form."""
     schema = kind.model_json_schema()
     form = {**schema, "properties": {**schema["properties"]}}
     if "image" in form["properties"]:
@@ -30,7 +30,7 @@ def request_body(kind: type[BaseModel]) -> dict[str, Any]:
 
 
 def _example(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return a body that can be sent as it is: the photo by its bytes, not by its address."""
+    """Return a body that can be sent as it is, with the photo's bytes instead of a URL."""
     return {
         name: field["examples"][0]
         for name, field in schema["properties"].items()
@@ -39,7 +39,7 @@ def _example(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def problem_responses(*codes: str) -> dict[int | str, dict[str, Any]]:
-    """Return the documented errors of a route."""
+    """Return the `responses` of a route's error codes."""
     by_status: dict[HTTPStatus, list[str]] = {}
     for code in codes:
         by_status.setdefault(KINDS[code].status, []).append(code)
@@ -54,5 +54,5 @@ def problem_responses(*codes: str) -> dict[int | str, dict[str, Any]]:
 
 @cache
 def _problem_schema() -> dict[str, Any]:
-    """Every route has it several times, and pydantic takes milliseconds to write it."""
+    """Cached: every route has it several times, and pydantic needs milliseconds for each."""
     return Problem.model_json_schema()

@@ -1,8 +1,8 @@
-"""Fetch a photo that a caller names by address, without becoming the caller's way into our network.
+"""Download photos by URL, protected against server-side request forgery (SSRF).
 
-A host is resolved once and the connection goes to the very address that was checked: a name
-that resolved to a public address for the check and to a private one for the connection would
-otherwise pass. The name is still what the certificate and the Host header are about.
+A host is resolved once, and the connection goes to the address that was checked: otherwise a name
+could resolve to a public address for the check and to a private one for the connection (DNS
+rebinding). Certificate and Host header still use the name.
 """
 
 import asyncio
@@ -25,10 +25,10 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 def is_public(address: Address) -> bool:
-    """Return whether anybody on the internet could reach the address just as well.
+    """Return whether the address is reachable from the public internet.
 
-    IPv6 forms that carry an IPv4 address (mapped, 6to4, Teredo, NAT64) are never public: what
-    they lead to depends on the network.
+    IPv6 forms that embed an IPv4 address (mapped, 6to4, Teredo, NAT64) are never public: their
+    target depends on the network.
     """
     return address.is_global and not (
         address.is_multicast
@@ -50,11 +50,11 @@ def _is_translated(address: ipaddress.IPv6Address) -> bool:
 
 
 class RemoteImages:
-    """Fetches photos over http(s), bounded in bytes, seconds and redirects.
+    """Downloads photos over http(s), with limits of bytes, seconds and redirects.
 
     Args:
-        settings: Whether this is allowed at all, most bytes, and seconds for the whole fetch.
-        is_allowed: Decides on each address after resolution.
+        settings: Whether this is enabled, most bytes, and seconds for the whole download.
+        is_allowed: Checks each resolved address.
     """
 
     def __init__(
@@ -65,14 +65,14 @@ class RemoteImages:
         self._tls = _tls() if settings.enabled else None  # at start, while no caller waits
 
     async def fetch(self, address: str) -> bytes:
-        """Return the bytes at `address`, whatever they are.
+        """Return the bytes at `address`; their content is not checked.
 
         Raises:
             ImageTooLarge: More bytes than the settings allow.
-            BadImage: Not allowed, not reachable, not there, or too slow.
+            BadImage: Disabled, refused, unreachable, missing, or too slow.
         """
         if not self._settings.enabled:
-            raise BadImage("Photos by address are switched off here; send the photo.", field=FIELD)
+            raise BadImage("Photos by URL are disabled here; send the photo.", field=FIELD)
         try:
             async with asyncio.timeout(self._settings.timeout_s):
                 return await self._follow(address)
@@ -93,22 +93,22 @@ class RemoteImages:
         raise BadImage(f"More than {MAX_REDIRECTS} redirects.", field=FIELD)
 
     async def _resolve(self, url: httpx.URL) -> Address:
-        """Return an address of the host; one that is not allowed among several refuses them all."""
+        """Return an address of the host; if one of several is not allowed, all are refused."""
         loop = asyncio.get_running_loop()
         try:
             found = await loop.getaddrinfo(_host(url), _port(url), type=socket.SOCK_STREAM)
         except (OSError, UnicodeError):
-            raise BadImage("The host of the address is not known.", field=FIELD) from None
+            raise BadImage("The host of the URL cannot be resolved.", field=FIELD) from None
         addresses = [ipaddress.ip_address(entry[4][0]) for entry in found]
         if not addresses or not all(map(self._is_allowed, addresses)):
-            raise BadImage("The address leads to a network that is not public.", field=FIELD)
+            raise BadImage("The URL leads to a network that is not public.", field=FIELD)
         # IPv4 first: it is what a cluster without IPv6 can reach.
         return min(addresses, key=lambda each: each.version)
 
     async def _get(self, url: httpx.URL, ip: Address) -> bytes | str:
-        """Return the body, or where a redirect leads."""
-        # One client a hop: its connections are to an address, and a second host behind the
-        # same address must not get the first one's connection. No proxy, cookie or netrc.
+        """Return the body, or the target of a redirect."""
+        # One client per hop: connections are pooled by address, and a second host behind the
+        # same address must not reuse the first one's. No proxy, cookies or netrc.
         async with (
             httpx.AsyncClient(
                 verify=self._tls or True, trust_env=False, timeout=self._settings.timeout_s
@@ -129,7 +129,7 @@ class RemoteImages:
             if response.is_redirect:
                 return response.headers["Location"]
             if response.status_code != httpx.codes.OK:
-                message = f"The address answered with status {response.status_code}."
+                message = f"The URL returned status {response.status_code}."
                 raise BadImage(message, field=FIELD)
             return await self._bounded(response)
 
@@ -145,12 +145,12 @@ class RemoteImages:
 
 @cache
 def _tls() -> ssl.SSLContext:
-    """Certificates are read once in a process: that takes tens of milliseconds."""
+    """Cached: reading the certificates takes tens of milliseconds."""
     return ssl.create_default_context()
 
 
 def _checked(address: str) -> httpx.URL:
-    """Return the address where it is one that we fetch from.
+    """Return the parsed URL.
 
     Raises:
         BadImage: Not http(s), with a password, without a host, or too long.
@@ -161,12 +161,12 @@ def _checked(address: str) -> httpx.URL:
         url = httpx.URL()
     has_port = url.port is None or 0 < url.port < 65536
     if url.scheme not in {"http", "https"} or not _host(url) or url.userinfo or not has_port:
-        raise BadImage("The address must be a plain http or https one.", field=FIELD)
+        raise BadImage("The URL must be http or https, without a password.", field=FIELD)
     return url
 
 
 def _host(url: httpx.URL) -> str:
-    """Return the host as it goes over the wire; `url.host` would decode names, and may fail."""
+    """Return the host as it is sent (IDNA); `url.host` would decode it, and may fail."""
     return url.raw_host.decode("ascii")
 
 
@@ -174,7 +174,7 @@ def _join(url: httpx.URL, location: str) -> httpx.URL:
     try:
         return url.join(location)
     except (httpx.InvalidURL, UnicodeError):
-        raise BadImage("The address redirects to none that is valid.", field=FIELD) from None
+        raise BadImage("The URL redirects to an invalid one.", field=FIELD) from None
 
 
 def _port(url: httpx.URL) -> int:

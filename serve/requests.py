@@ -1,7 +1,7 @@
-"""Read what a caller sent, JSON or form, into one strict class, and check its text.
+"""Parse request bodies, JSON or form, into one strict class, and check texts.
 
-A form and a JSON body of the same content give the same value, so that every route has one
-description of what it takes.
+A form and a JSON body with the same content give the same value, so that every route has one
+schema.
 """
 
 import unicodedata
@@ -53,7 +53,7 @@ async def read_request(request: Request, kind: type[Body]) -> Body:
 
 
 async def _fields(form: FormData, kind: type[BaseModel]) -> dict[str, object]:
-    """Return the form's fields as the class has them: a file is its bytes."""
+    """Return the form's fields by name; the value of a file is its bytes."""
     fields: dict[str, object] = {}
     for name in form:
         values = [
@@ -64,14 +64,14 @@ async def _fields(form: FormData, kind: type[BaseModel]) -> dict[str, object]:
         if known is not None and known.default == []:
             fields[name] = values
         elif len(values) > 1:
-            raise BadRequest("This field is there more than once.", field=_shown(name))
+            raise BadRequest("This field is repeated.", field=_shown(name))
         else:
             fields[name] = values[0]
     return fields
 
 
 def _bad_request(error: ValidationError) -> BadRequest:
-    """Return the first fault; its message holds nothing of the value."""
+    """Return the first validation error; its message never contains the value."""
     fault = error.errors(include_url=False, include_context=False, include_input=False)[0]
     if fault["type"] == "json_invalid":
         return BadRequest("The body is not valid JSON.")
@@ -82,15 +82,15 @@ def _bad_request(error: ValidationError) -> BadRequest:
 
 
 def _shown(field: str) -> str:
-    """Return a field's name, which may be the caller's invention, fit to show."""
+    """Return a field's name without unprintable characters: callers may send any name."""
     return "".join(character for character in field[:100] if character.isprintable())
 
 
 def checked_text(text: str, limits: Limits, field: str = "question") -> str:
-    """Return the text as one line: a line of its own could pass for a part of the prompt.
+    """Return the text as one line: a line break could imitate the structure of the prompt.
 
     Raises:
-        BadQuestion: Nothing to be seen in it, too long, or control characters.
+        BadQuestion: Empty or invisible, too long, or with control characters.
     """
     line = " ".join(text.split())
     kinds = {unicodedata.category(character) for character in line}

@@ -1,7 +1,7 @@
-"""What goes over HTTP, as the OpenAPI document shows it.
+"""Request and response bodies of the HTTP API, as the OpenAPI document shows them.
 
-Requests are strict: a field that does not exist is refused, since a misspelt option would
-otherwise be ignored in silence. Bounds that are settings are checked by `serve.routes`.
+Requests are strict: unknown fields are refused, since a misspelt option would otherwise be ignored
+silently. Limits that are settings are checked by `serve.routes`.
 """
 
 import base64
@@ -28,9 +28,9 @@ _EXAMPLE_PNG = (
 
 
 def _image_bytes(value: object) -> object:
-    """Return the bytes of base64 or of a data URL; a file part of a form is bytes already.
+    """Return the decoded bytes of base64 or a data URL; a file part of a form is bytes already.
 
-    Nothing of the value is repeated in an error: it is megabytes of somebody's photo.
+    Errors never contain the value, which is megabytes of somebody's photo.
     """
     if not isinstance(value, str):
         return value
@@ -52,7 +52,7 @@ ImageAddress = Annotated[
     str,
     Field(
         max_length=2048,
-        description="http(s) address of the photo instead; off unless the server's settings allow.",
+        description="URL of the photo instead of its bytes, if the server's settings enable it.",
         examples=["https://example.com/room.jpg"],
     ),
 ]
@@ -63,7 +63,7 @@ class _Request(BaseModel):
 
 
 class PhotoRequest(_Request):
-    """One photo: its bytes or its address."""
+    """One photo: its bytes or its URL."""
 
     image: ImageBytes | None = Field(default=None, examples=[_EXAMPLE_PNG])
     image_url: ImageAddress | None = None
@@ -80,9 +80,11 @@ class AnswerRequest(PhotoRequest):
 
     question: str = Field(examples=["how many people are there?"])
     n_shot: int | None = Field(
-        default=None, ge=0, description="Solved examples in the prompt; the server's own if unset."
+        default=None,
+        ge=0,
+        description="Number of solved examples in the prompt; default: the server's.",
     )
-    explain: bool = Field(default=False, description="Also return the prompt.")
+    explain: bool = Field(default=False, description="Return the prompt too.")
 
 
 class SearchRequest(_Request):
@@ -92,7 +94,7 @@ class SearchRequest(_Request):
     image_url: ImageAddress | None = None
     question: str | None = Field(default=None, examples=["what is on the wall?"])
     k: int | None = Field(
-        default=None, ge=1, description="How many examples; the server's n_shot if unset."
+        default=None, ge=1, description="Number of examples; default: the server's n_shot."
     )
 
     @model_validator(mode="after")
@@ -118,19 +120,19 @@ class EmbeddingsRequest(_Request):
 
 
 class FeedbackRequest(_Request):
-    """What somebody thinks of an answer."""
+    """A rating of an answer."""
 
     id: str = Field(
-        pattern=r"^[\w.:=+/-]{1,128}$", description="Of the answer.", examples=["3f1c9a"]
+        pattern=r"^[\w.:=+/-]{1,128}$", description="Id of the answer.", examples=["3f1c9a"]
     )
     helpful: bool = Field(examples=[True])
 
 
 class FeedbackResponse(BaseModel):
-    """Says that it was counted."""
+    """The rating was counted."""
 
     id: str
-    """Of the answer."""
+    """Id of the answer."""
 
 
 class TagBody(BaseModel):
@@ -139,19 +141,19 @@ class TagBody(BaseModel):
     label: str = Field(examples=["clock"])
     score: float = Field(ge=0, le=1, examples=[0.98])
     box: tuple[float, float, float, float] = Field(
-        description="x0, y0, x1, y1 in pixels of the upright photo as it was sent.",
+        description="x0, y0, x1, y1 in pixels of the upright photo, in the size that was sent.",
         examples=[(412.0, 40.5, 530.2, 160.0)],
     )
 
 
 class ExampleBody(BaseModel):
-    """A solved question that looks like the one at hand."""
+    """A solved example that is similar to the request."""
 
     id: str
     caption: str
     question: str
     answer: str
-    similarity: float = Field(description="Of the vectors, in [-1, 1].")
+    similarity: float = Field(description="Cosine similarity to the request, in [-1, 1].")
 
 
 class MessageBody(BaseModel):
@@ -163,31 +165,35 @@ class MessageBody(BaseModel):
 
 class _Response(BaseModel):
     id: str = Field(description="The request's id, as in X-Request-ID and in the logs.")
-    bundle: str = Field(description="What made this: name@version.", examples=["demo@1"])
-    timings_ms: dict[str, float] = Field(description="Of each stage, and in total.")
+    bundle: str = Field(description="Bundle that made this: name@version.", examples=["demo@1"])
+    timings_ms: dict[str, float] = Field(description="Milliseconds of each stage, and in total.")
 
 
 class AnswerResponse(_Response):
-    """The answer and all that it was made from."""
+    """The answer, and what it was made from."""
 
     answer: str = Field(examples=["two"])
     caption: str
     tags: list[TagBody]
-    examples: list[ExampleBody] = Field(description="Those in the prompt, most similar first.")
-    prompt: list[MessageBody] | None = Field(default=None, description="Where explain was asked.")
+    examples: list[ExampleBody] = Field(
+        description="Solved examples in the prompt, most similar first."
+    )
+    prompt: list[MessageBody] | None = Field(
+        default=None, description="The prompt, if explain was set."
+    )
     degraded: list[str] = Field(
-        description="Stages that failed and were done without.", examples=[[]]
+        description="Stages that failed, so that the answer was made without them.", examples=[[]]
     )
 
 
 class CaptionResponse(_Response):
-    """What the captioner said."""
+    """The caption."""
 
     caption: str
 
 
 class TagsResponse(_Response):
-    """What the tagger found, left to right."""
+    """The tags, from left to right."""
 
     tags: list[TagBody]
 
@@ -199,32 +205,34 @@ class SearchResponse(_Response):
 
 
 class EmbeddingsResponse(_Response):
-    """CLIP vectors of unit length, in the order of what they are of."""
+    """CLIP vectors of unit length, in the order of the photos and texts in the request."""
 
     images: list[list[float]]
     texts: list[list[float]]
 
 
 class ModelsResponse(BaseModel):
-    """The bundle that answers, and which revision each of its models is."""
+    """The served bundle and the revisions of its models."""
 
     bundle: str
     revisions: dict[str, str]
 
 
 class HealthResponse(BaseModel):
-    """The process lives, or every stage can answer."""
+    """live: the process runs; ready: every stage can answer."""
 
     status: Literal["live", "ready"]
 
 
 class Problem(BaseModel):
-    """What went wrong (RFC 9457)."""
+    """An error (RFC 9457 problem details)."""
 
     type: str = Field(examples=["urn:admirer:problem:bad_image"])
     title: str = Field(examples=["The photo cannot be read"])
     status: int = Field(examples=[422])
     detail: str = Field(examples=["The image is truncated or damaged."])
-    code: str = Field(description="Stable, for programs.", examples=["bad_image"])
-    field: str | None = Field(default=None, description="Of the request.", examples=["image"])
+    code: str = Field(description="Stable error code, for programs.", examples=["bad_image"])
+    field: str | None = Field(
+        default=None, description="Field of the request that is wrong.", examples=["image"]
+    )
     request_id: str

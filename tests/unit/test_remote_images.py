@@ -94,7 +94,7 @@ def resolving(monkeypatch: pytest.MonkeyPatch, hosts: dict[str, list[str]]) -> l
 
 
 async def test_it_is_off_by_default() -> None:
-    with pytest.raises(BadImage, match="switched off") as caught:
+    with pytest.raises(BadImage, match="disabled") as caught:
         await RemoteImages(ImageUrlSettings()).fetch("http://8.8.8.8/a.jpg")
     assert caught.value.field == "image_url"
 
