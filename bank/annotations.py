@@ -1,7 +1,7 @@
-"""Read solved questions that people wrote: JSON lines or CSV, with the blemishes people leave.
+"""Read annotation files, JSON lines or CSV, tolerantly.
 
-A bad row is reported with its line and reason, and the rest is kept. Tags that repeat are kept:
-"chair, chair" says that there are two.
+A bad row is reported with its line and reason, and the rest is kept. Repeated tags are kept:
+"chair, chair" means two of them.
 """
 
 import codecs
@@ -18,13 +18,13 @@ from bank.examples import MAX_EXAMPLES, MAX_LINE_CHARACTERS, BankError, Example,
 _JSON_LINES = frozenset({".jsonl", ".ndjson", ".json"})
 _TABLES = frozenset({".csv", ".tsv"})
 _UNSEEN = re.compile(r"[^\S ]|[\x00-\x1f\x7f\u200b-\u200f\ufeff\ue000-\uf8ff]")
-"""White space other than a blank, control signs, and the private signs that word processors use
-for bullets."""
+"""White space other than a blank, control characters, and private-use characters that word
+processors use for bullets."""
 
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """One good row: an example and, where the row names one, the file name of its photo."""
+    """A valid row: an example and, if the row names one, the file name of its photo."""
 
     line: int
     example: Example
@@ -33,7 +33,7 @@ class Annotation:
 
 @dataclass(frozen=True, slots=True)
 class BadRow:
-    """A row that was not kept."""
+    """A row that was left out."""
 
     line: int
     reason: str
@@ -41,7 +41,7 @@ class BadRow:
 
 @dataclass(frozen=True, slots=True)
 class Annotations:
-    """What a file held, in its order."""
+    """The rows of a file, in its order."""
 
     rows: tuple[Annotation, ...]
     bad: tuple[BadRow, ...]
@@ -50,9 +50,9 @@ class Annotations:
 def read_annotations(file: Path) -> Annotations:
     """Read a .jsonl or .csv file with the fields caption, tags, question, answer [, id, photo].
 
-    Tags are a list, or a text split at commas, semicolons and line ends. Other fields are
-    ignored, so is upper case in the names of CSV columns. A row without an id gets one from its
-    line. The text is UTF-8, or UTF-16 with a byte order mark.
+    Tags are a list, or a text split at commas, semicolons and line ends. Other fields are ignored;
+    names of CSV columns are not case-sensitive. A row without an id gets one from its line. The
+    encoding is UTF-8, or UTF-16 with a byte order mark.
 
     Raises:
         BankError: The file as a whole cannot be read.
@@ -77,19 +77,19 @@ def read_annotations(file: Path) -> Annotations:
 
 
 def clean_text(text: str) -> str:
-    """Return the text with each run of white space and unseen signs as one blank."""
+    """Return the text with each run of white space and invisible characters as one blank."""
     return " ".join(_UNSEEN.sub(" ", text).split())
 
 
 def clean_tags(text: str) -> tuple[str, ...]:
-    """Return the labels in a text of tags, lower case, in order and with repeats."""
+    """Return the labels in a text of tags, in lower case, in order, with repeats."""
     parts = re.split(r"[,;|\n]|\.(?:\s|$)", text)
     tags = (clean_text(part).strip(" .\"'").casefold() for part in parts)
     return tuple(word for tag in tags if tag for word in _apart(tag))
 
 
 def _apart(tag: str) -> list[str]:
-    """Return the words of "chair chair door", which lost its commas, and other tags whole."""
+    """Return the words of a tag with repeats ("chair chair door" lost its commas), else the tag."""
     words = tag.split()
     return words if len(set(words)) < len(words) else [tag]
 
@@ -142,7 +142,7 @@ def _records(file: Path) -> Iterator[tuple[int, Mapping[str, object] | str]]:
         with file.open("rb") as raw:
             start = raw.read(2)
         wide = start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-        # A byte that is not UTF-8 becomes a lone surrogate, which spoils its own row only.
+        # A byte that is not UTF-8 becomes a lone surrogate, which invalidates its row only.
         encoding, errors = ("utf-16", "replace") if wide else ("utf-8-sig", "surrogateescape")
         with file.open(encoding=encoding, errors=errors, newline="") as text:
             yield from read(file, text)
@@ -151,7 +151,7 @@ def _records(file: Path) -> Iterator[tuple[int, Mapping[str, object] | str]]:
 
 
 def _lines(text: TextIO) -> Iterator[str]:
-    """Yield lines of bounded length; one that is longer is cut and the rest of it is passed by."""
+    """Yield lines of bounded length; a longer one is truncated and its rest skipped."""
     while line := text.readline(MAX_LINE_CHARACTERS + 1):
         rest = line
         while len(rest) > MAX_LINE_CHARACTERS and not rest.endswith("\n"):
@@ -174,7 +174,7 @@ def _json_fields(line: str) -> Mapping[str, object] | str:
         return f"not JSON: {error.msg} at character {error.pos + 1}"
     except RecursionError:
         return "not JSON: nested too deeply"
-    except ValueError as error:  # a number of more digits than Python reads
+    except ValueError as error:  # a number with more digits than Python parses
         return f"not JSON: {error}"
     return value if isinstance(value, dict) else "not a JSON object"
 
@@ -200,7 +200,7 @@ def _table_records(file: Path, text: TextIO) -> Iterator[tuple[int, Mapping[str,
 def _rows_of_table(
     lines: Iterator[str], delimiter: str, names: list[str]
 ) -> Iterator[tuple[int, Mapping[str, object] | str]]:
-    """Yield each row's first line and fields, also those of empty rows, which have none."""
+    """Yield each row's first line and its fields; an empty row has no fields."""
     table = csv.reader(lines, delimiter=delimiter, strict=True)
     while True:
         line = table.line_num + 2

@@ -1,7 +1,7 @@
-"""Make a bank folder out of solved questions and their photos.
+"""Build a bank folder from solved questions and their photos.
 
-Photos are opened while the bank is built, a batch at a time, so that a bank of many photos needs
-the memory of a few. Only their vectors are stored: a bank holds no picture of anybody.
+Photos are opened a batch at a time, so that many photos need the memory of a few. Only their
+vectors are stored: a bank contains no pictures.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -23,12 +23,12 @@ BATCH = 32
 _Key = TypeVar("_Key")
 OpenPhoto = Callable[[], Rgb]
 Progress = Callable[[int, int], None]
-"""Called with how much is done and how much there is, in photos and questions together."""
+"""Called with the number done and the total, photos and questions together."""
 
 
 @dataclass(frozen=True, slots=True)
 class Solved:
-    """An example and what opens its photo; examples that share one opener share one photo."""
+    """An example and a function that opens its photo; examples with one opener share a photo."""
 
     example: Example
     open_photo: OpenPhoto | None = None
@@ -45,7 +45,7 @@ def build(
     """Embed every distinct photo and question, and write the bank folder `out`.
 
     Raises:
-        BankError: There is no row, an id repeats, or an example is out of bounds.
+        BankError: There is no row, an id repeats, or an example exceeds a limit.
     """
     rows = tuple(rows)
     _check(rows)

@@ -1,4 +1,4 @@
-"""Solved questions about photos, and the folder that a bank of them is stored in.
+"""Solved examples, and the folder format of an example bank.
 
     examples.jsonl        one JSON object a line: id, caption, tags (list), question, answer
     vectors.safetensors   image     (photos, d) fp16     unit CLIP vectors of the distinct photos
@@ -8,8 +8,8 @@
                           question  (n,) int32           each example's row in text
                           and as its metadata: format, clip, revision
 
-Photos and questions are stored once however many examples share them: the demo bank asks about
-six questions of a photo, and people ask the same few questions of every photo.
+Photos and questions that several examples share are stored once: the demo bank has about six
+questions for each photo, and people ask the same few questions about every photo.
 """
 
 import json
@@ -30,11 +30,11 @@ MAX_CHARACTERS: Mapping[str, int] = {
 MAX_TAGS = 200
 
 Similarity = Literal["image_question", "image", "question", "random"]
-"""What is compared: the mean of image and question (PICa), one of them, or nothing."""
+"""What a search compares: the mean of image and question (PICa), one of them, or nothing."""
 
 
 class BankError(ValueError):
-    """A bank or an annotation file that cannot be used; the message is one line for a person."""
+    """A bank or an annotation file is unusable; the message is one line for users."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +47,11 @@ class Example:
     question: str
     answer: str
     similarity: float = 0.0
-    """To the photo and question at hand, in [-1, 1]."""
+    """Cosine similarity to the query, in [-1, 1]."""
 
 
 def check(example: Example) -> None:
-    """Check that an example can teach something and that nothing in it is out of bounds.
+    """Check that an example is complete and within limits.
 
     Raises:
         ValueError: Says which field is wrong and why.
@@ -83,8 +83,8 @@ def read_examples(file: Path) -> tuple[Example, ...]:
     """Read the stored form.
 
     Raises:
-        BankError: The file is missing, or a line of it is not an example. A stored bank was
-            written by us, so one bad line means a damaged file, and nothing of it is kept.
+        BankError: The file is missing, or a line of it is invalid. We wrote the file, so one
+            bad line means that it is damaged, and nothing of it is used.
     """
     try:
         with file.open(encoding="utf-8") as lines:

@@ -1,7 +1,7 @@
-"""Tell whether two photos are the same photo, however they were encoded.
+"""Perceptual fingerprints: whether two photos are the same, however they were encoded.
 
-A hash of the file would not do: the ingress turns photos upright, shrinks and re-encodes them,
-so a photo of the bank comes back as other bytes.
+A hash of the file would not do: the ingress rotates, scales and re-encodes photos, so that a photo
+of the bank arrives as other bytes.
 """
 
 import numpy as np

@@ -1,9 +1,9 @@
-"""Find the solved examples that are most like a photo and a question.
+"""Search the solved examples that are most similar to a photo and a question.
 
 Similarity is the mean of the cosine of the photos and the cosine of the questions (PICa, Yang et
-al. 2022, section 3.3). One exact index over both vectors side by side serves every kind of
-similarity: a half of the query that does not count is zero. An example is never found for
-itself, which would hand the model its own answer.
+al. 2022, section 3.3). One exact index over the concatenated vectors serves every kind of
+similarity: a half of the query that does not count is zero. A search never returns the example of
+the very same photo and question, which would leak its answer into the prompt.
 """
 
 import re
@@ -66,14 +66,14 @@ class ExampleBank:
 
     @classmethod
     def empty(cls) -> "ExampleBank":
-        """Return a bank that finds nothing, for a bundle without examples."""
+        """Return a bank without examples, for a bundle that has none."""
         nothing = np.zeros((0, 1), np.float32)
         none = np.zeros(0, np.int32)
         prints = np.zeros((0, 64), np.uint8)
         return cls((), BankVectors(nothing, prints, nothing, none, none, MadeBy("", "")))
 
     def __len__(self) -> int:
-        """Return how many examples there are."""
+        """Return the number of examples."""
         return len(self._examples)
 
     @property
@@ -83,17 +83,17 @@ class ExampleBank:
 
     @property
     def photos(self) -> int:
-        """How many distinct photos the examples are about."""
+        """Number of distinct photos of the examples."""
         return len(self._vectors.image)
 
     @property
     def dimension(self) -> int:
-        """Length of the vectors that can be searched with."""
+        """Length of query vectors."""
         return self._vectors.dimension
 
     @property
     def made_by(self) -> MadeBy:
-        """The CLIP that queries must come from."""
+        """The CLIP that must embed queries."""
         return self._vectors.made_by
 
     def search(
@@ -110,21 +110,20 @@ class ExampleBank:
     ) -> tuple[Example, ...]:
         """Return the `k` most similar examples, most similar first, each with its similarity.
 
-        Equally similar examples come in stored order; which of them are the last to fit is fixed
-        for a bank and a `k`.
+        Ties are in stored order, and deterministic for a bank and a `k`.
 
         Args:
-            image_vector: Of the photo at hand, shape (d,); None where there is none.
-            text_vector: Of the question at hand, shape (d,); None where there is none.
-            k: How many examples; fewer come back only where the bank has no more.
-            similarity: "image_question" is the mean of both cosines, or the one whose vector is
-                there. An example without a photo counts 0 for its image. "random" draws examples
-                regardless, and reports the similarity that they happen to have.
+            image_vector: Vector of the query's photo, shape (d,), or None.
+            text_vector: Vector of the query's question, shape (d,), or None.
+            k: Number of examples; fewer only if the bank has no more.
+            similarity: "image_question" is the mean of both cosines, or of the one vector that is
+                given. An example without a photo has cosine 0 for its image. "random" draws
+                examples, and returns their similarity all the same.
             exclude: Ids of examples never to return.
-            photo: Fingerprint of the photo at hand. With `question`, keeps the very same photo
-                and question from being found in the bank, also under another id or encoding.
-            question: The question's text; case, punctuation and spacing do not count.
-            seed: Of "random": the same seed, question and photo draw the same examples.
+            photo: Fingerprint of the query's photo. With `question`, excludes the very same photo
+                and question, also under another id or encoding.
+            question: The question's text; case, punctuation and spacing are ignored.
+            seed: Seed of "random": the same seed, question and photo draw the same examples.
 
         Raises:
             ValueError: The vector that the similarity needs is missing or of another length.
@@ -168,7 +167,7 @@ class ExampleBank:
     def _hidden(
         self, exclude: Collection[str], photo: Fingerprint | None, question: str | None
     ) -> frozenset[int]:
-        """Return the rows that must not be found."""
+        """Return the excluded rows."""
         hidden = {self._by_id[id_] for id_ in exclude if id_ in self._by_id}
         if photo is not None and question is not None:
             asked = np.array(self._by_question.get(_plain(question), ()), np.int64)
@@ -192,7 +191,7 @@ class ExampleBank:
 
 
 def _side_by_side(vectors: BankVectors) -> NDArray[np.float32]:
-    """Return one row an example, its image vector and then its text vector, shape (n, 2 d)."""
+    """Return the concatenated image and text vector of each example, shape (n, 2 d)."""
     nothing = np.zeros((1, vectors.dimension), np.float32)
     image = np.concatenate([vectors.image, nothing])[vectors.photo]
     return np.ascontiguousarray(np.hstack([image, vectors.text[vectors.question]]))

@@ -1,7 +1,7 @@
 """The example bank that a bundle names, checked against the CLIP that the bundle names.
 
-Vectors of two CLIPs have the same length and cannot be compared, so a bank of another training
-run would find nonsense without any error. The bank therefore remembers which weights made it.
+Vectors of two CLIPs may have the same length but cannot be compared: a bank of another training run
+would return nonsense without an error. So a bank stores the revision of its CLIP.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ from models.bundle import Bundle, HubPart
 
 
 def clip_of(bundle: Bundle) -> MadeBy:
-    """Return what tells the bundle's CLIP from any other: its commit, or a hash of its weights.
+    """Return the identity of the bundle's CLIP: its commit, or a hash of its weights.
 
     Raises:
         BundleError: The CLIP is not on this machine.
@@ -27,11 +27,11 @@ def clip_of(bundle: Bundle) -> MadeBy:
 
 
 def load_bank(bundle: Bundle) -> ExampleBank:
-    """Return the bundle's bank; one that finds nothing where the bundle names none.
+    """Return the bundle's bank, which is empty if the bundle names none.
 
     Raises:
         BundleError: The bank or the CLIP is not on this machine.
-        BankError: The bank is damaged, or its vectors are of another CLIP.
+        BankError: The bank is damaged, or was built with another CLIP.
     """
     folder = bundle.bank_folder()
     if folder is None:

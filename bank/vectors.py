@@ -1,7 +1,7 @@
 """The vectors of a stored bank: reading, checking and writing `vectors.safetensors`.
 
-They are stored in half precision, which keeps cosines to about 0.0005, and made unit length
-again when read, so that a similarity never leaves [-1, 1].
+They are stored in half precision, which changes cosines by about 0.0005, and normalised again when
+read, so that a similarity is always in [-1, 1].
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from bank.fingerprints import GRID
 
 @dataclass(frozen=True, slots=True)
 class MadeBy:
-    """The CLIP whose vectors these are: vectors of two models cannot be compared."""
+    """The CLIP that made the vectors: those of two models cannot be compared."""
 
     clip: str
     revision: str
@@ -24,7 +24,7 @@ class MadeBy:
 
 @dataclass(frozen=True, slots=True)
 class BankVectors:
-    """Distinct photos and questions, and which of them each example has.
+    """Vectors of distinct photos and questions, and the rows of each example in them.
 
     `image` (photos, d) and `text` (questions, d) are float32 rows of unit length; `prints` is
     (photos, 64) uint8; `photo` and `question` are (n,) rows into them, `photo` -1 without one.
@@ -61,7 +61,7 @@ def write_vectors(vectors: BankVectors, file: Path) -> None:
 
 
 def read_vectors(file: Path, examples: int) -> BankVectors:
-    """Read and check the vectors of a bank of so many examples.
+    """Read and check the vectors of a bank with this number of examples.
 
     Raises:
         BankError: The file is missing, damaged, of another format, or of other examples.

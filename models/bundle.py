@@ -1,9 +1,8 @@
 """The unit of release: which captioner, tagger, CLIP, answerer and example bank belong together.
 
 A bundle is one YAML file; each part is a folder beside it or a public checkpoint pinned to a
-commit. A branch or tag is refused as a revision, since the same bundle must name the same weights
-for ever. Nothing is downloaded here: a checkpoint is looked for where the hub's own client would
-have put it.
+commit. Branches and tags are refused as revisions, since a bundle must always name the same
+weights. Nothing is downloaded here: a checkpoint is read from the cache of the hub's client.
 """
 
 import json
@@ -17,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
 
 class BundleError(Exception):
-    """The bundle cannot be read, or a part of it is not on this machine; says how to mend it."""
+    """The bundle is invalid or incomplete on this machine; the message says what to do."""
 
 
 class _Frozen(BaseModel):
@@ -38,13 +37,13 @@ class HubPart(_Frozen):
 
 
 class OpenAiModel(_Frozen):
-    """A language model that a server speaking the OpenAI API knows by this name."""
+    """Name of a language model on a server with the OpenAI API."""
 
     model: str = Field(min_length=1)
 
 
 class OpenAiPart(_Frozen):
-    """An answerer that runs elsewhere; its address and key are settings, not part of a release."""
+    """A language model on a server; its URL and key are settings, not part of a release."""
 
     openai: OpenAiModel
 
@@ -61,7 +60,7 @@ Part = LocalPart | HubPart
 
 
 class Bundle(_Frozen):
-    """What a running app loads."""
+    """The models and examples that an app loads."""
 
     name: str = Field(min_length=1, pattern=r"^[\w.-]+$")
     version: str = Field(min_length=1)
@@ -96,7 +95,7 @@ class Bundle(_Frozen):
     def folder(self, part: Part, *, models_dir: Path | None = None) -> Path:
         """Return the folder that holds the part's files.
 
-        A hub checkpoint is looked for in `models_dir`, or in the hub client's own cache
+        A hub checkpoint is searched in `models_dir`, or in the cache of the hub's client
         (HF_HUB_CACHE, or `hub` under HF_HOME).
 
         Raises:
@@ -137,7 +136,7 @@ class Bundle(_Frozen):
         return sample if sample.photo.is_file() else None
 
     def revisions(self) -> dict[str, str]:
-        """Return what each part is, in words fit to show: `repo@commit`, a path or a model."""
+        """Return each part's revision: `repo@commit`, `bundle/path@version`, or a model's name."""
         parts = {
             "captioner": self.captioner,
             "tagger": self.tagger,
@@ -156,7 +155,7 @@ def _words(part: LocalPart | HubPart | OpenAiPart, bundle: Bundle) -> str:
 
 
 def _hub_cache() -> Path:
-    """Where the hub's client keeps snapshots, by its own rules."""
+    """Return the cache folder of the hub's client."""
     if cache := os.environ.get("HF_HUB_CACHE"):
         return Path(cache)
     default = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "huggingface"

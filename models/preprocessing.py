@@ -1,12 +1,12 @@
-"""What a checkpoint's preprocessor_config.json asks to be done to a photo, in numpy and PIL.
+"""Image preprocessing by a checkpoint's preprocessor_config.json, in numpy and PIL.
 
 Equal to the PIL backend of transformers' ViT, DETR, RT-DETR and CLIP image processors (within
 1e-5), so that serving needs no torch. Their torchvision backend, which `AutoImageProcessor`
 prefers where torchvision is installed, resizes with another filter and differs by up to a few
 grey levels.
 
-A configuration of the years before `image_processor_type` may give `size` as one number. It then
-means a square for ViT, and the shortest edge for DETR and CLIP: the family decides, not the file.
+Old configurations, without `image_processor_type`, may give `size` as one number. It then means a
+square for ViT, and the shortest edge for DETR and CLIP: the family decides, not the file.
 """
 
 import json
@@ -23,10 +23,10 @@ from PIL import Image
 from models.photos import Rgb
 
 PixelValues = NDArray[np.float32]
-"""Shape (n, 3, height, width): what a model takes."""
+"""Model input, shape (n, 3, height, width)."""
 
 Edges = tuple[int, int | None]
-"""Shortest edge, and the most that the longest may be; aspect ratio kept."""
+"""Shortest edge, and maximum of the longest; the aspect ratio is kept."""
 
 _IMAGENET = {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}
 _DEFAULTS: dict[str, dict[str, Any]] = {
@@ -53,7 +53,7 @@ class Preprocessor:
     """Resizes, crops and normalises photos for one model."""
 
     size: tuple[int, int] | None
-    """Height and width to resize to whatever the aspect ratio, or None."""
+    """Height and width to resize to, ignoring the aspect ratio, or None."""
     edges: Edges | None
     crop: tuple[int, int] | None
     resample: Image.Resampling
@@ -90,8 +90,8 @@ class Preprocessor:
         """Return the model's input, float32 of shape (len(photos), 3, height, width).
 
         Raises:
-            ValueError: There are no photos, or they come out in different sizes
-                (possible only where the checkpoint keeps the aspect ratio: see `by_size`).
+            ValueError: There are no photos, or their sizes differ after resizing (only if the
+                checkpoint keeps the aspect ratio: see `by_size`).
         """
         groups = self.by_size(photos)
         if len(groups) != 1:
@@ -99,7 +99,7 @@ class Preprocessor:
         return groups[0][1]
 
     def by_size(self, photos: Sequence[Rgb]) -> list[tuple[list[int], PixelValues]]:
-        """Return batches of photos that come out in one size, each with the photos' indices.
+        """Return batches of equal size after resizing, each with the indices of its photos.
 
         DETR's own processor pads a batch to its largest photo instead, and then a photo's
         result depends on the photos beside it. Batches of one size need no padding, and no
@@ -161,7 +161,7 @@ def _rectangle(size: int | dict[str, int]) -> tuple[int, int]:
 
 
 def _affine(config: dict[str, Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Rescaling and normalising as one multiplication and one addition per channel."""
+    """Return rescaling and normalisation as one multiplication and one addition per channel."""
     factor = config["rescale_factor"] if config["do_rescale"] else 1.0
     mean, std = np.zeros(3), np.ones(3)
     if config["do_normalize"]:
@@ -170,7 +170,7 @@ def _affine(config: dict[str, Any]) -> tuple[NDArray[np.float32], NDArray[np.flo
 
 
 def _keep_aspect(height: int, width: int, short: int, long: int | None) -> tuple[int, int]:
-    """Height and width with the shortest edge `short`, or less where `long` would be passed."""
+    """Return height and width with the shortest edge `short`, or less if `long` were exceeded."""
     least, most = min(height, width), max(height, width)
     exact = float(short)
     if long is not None and most / least * short > long:
@@ -183,7 +183,7 @@ def _keep_aspect(height: int, width: int, short: int, long: int | None) -> tuple
 
 
 def _centre_crop(photo: Rgb, height: int, width: int) -> Rgb:
-    """The middle of the photo, with black around it where the photo is smaller."""
+    """Return the centre of the photo, padded with black where the photo is smaller."""
     result = np.zeros((height, width, 3), np.uint8)
     from_y, to_y = _middle(photo.shape[0], height)
     from_x, to_x = _middle(photo.shape[1], width)
@@ -193,6 +193,6 @@ def _centre_crop(photo: Rgb, height: int, width: int) -> Rgb:
 
 
 def _middle(have: int, want: int) -> tuple[int, int]:
-    """Where the middle begins in what we have, and in what we want."""
+    """Return where the centre starts in the source, and in the target."""
     start = (have - want) // 2
     return max(start, 0), max(-start, 0)

@@ -1,7 +1,7 @@
-"""ONNX Runtime sessions as `EngineSettings` asks for them.
+"""ONNX Runtime sessions by `EngineSettings`.
 
-ONNX Runtime falls back to the CPU in silence when a device it was asked for is missing. Here that
-is an error, because a replica that quietly computes on the CPU holds a GPU and misses its latency.
+ONNX Runtime silently falls back to the CPU when the requested device is missing. Here that is an
+error, because such a replica occupies a GPU and misses its latency objective.
 """
 
 from pathlib import Path
@@ -20,12 +20,12 @@ _PROVIDERS = {
 
 
 def open_session(path: Path, settings: EngineSettings) -> "InferenceSession":
-    """Load the graph at `path`, whose weights lie beside it.
+    """Load the ONNX graph at `path`; its weights are in the same folder.
 
     Raises:
         FileNotFoundError: There is no such file.
         RuntimeError: The provider is not available on this machine.
-        ValueError: The provider cannot compute in the precision asked for.
+        ValueError: The provider does not support the precision.
     """
     import onnxruntime
 
@@ -66,17 +66,17 @@ def _options(settings: EngineSettings) -> "SessionOptions":
     options.inter_op_num_threads = 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.use_deterministic_compute = True
-    # A pattern keeps a block for each input shape beside what the first run has taken: 1.6 GB of
-    # the public tagger's 4.1 with a photo at 320 pixels. Only small models are faster by it (3 %).
+    # Memory patterns keep a block for each input shape: 1.6 GB of the public tagger's 4.1 GB with
+    # a photo at 320 pixels. They make only small models faster (3 %).
     options.enable_mem_pattern = False
     options.log_severity_level = 3
-    # Spinning threads burn a core between requests, and several models share the cores.
+    # Spinning threads keep a core busy between runs, and several models share the cores.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return options
 
 
 def _providers(settings: EngineSettings) -> list[tuple[str, dict[str, str | int | bool]]]:
-    """The provider asked for, then those that take the operators it has not."""
+    """Return the requested provider, then the fallbacks for operators that it lacks."""
     if settings.provider == "cpu":
         return [(_PROVIDERS["cpu"], {})]
     cuda: dict[str, str | int | bool] = {

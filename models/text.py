@@ -1,7 +1,7 @@
 """Tokenizers of checkpoints, through the `tokenizers` library alone.
 
-transformers need not be installed to serve text. Truncation and padding that tokenizer.json may
-carry are switched off, because each model knows better how it wants to be cut and filled.
+transformers need not be installed to serve text. Truncation and padding of tokenizer.json are
+turned off, because each model does both itself.
 """
 
 import json
@@ -17,7 +17,7 @@ _CLIP_WORDS = (
 
 
 def load_tokenizer(folder: Path) -> "Tokenizer":
-    """Load tokenizer.json, or make the same from vocab.json and merges.txt (CLIP, GPT-2).
+    """Load tokenizer.json, or build it from vocab.json and merges.txt (CLIP, GPT-2).
 
     Raises:
         FileNotFoundError: The folder has neither.

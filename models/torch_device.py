@@ -1,4 +1,4 @@
-"""Where a torch engine computes, from the same settings as ONNX Runtime's."""
+"""Device and dtype of a torch model, from the same settings as ONNX Runtime's."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,18 +11,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A device and the type of numbers computed with there."""
+    """A device and the dtype of computation."""
 
     device: "torch.device"
     dtype: "torch.dtype"
 
 
 def place(engine: EngineSettings) -> Place:
-    """Return where to compute; thread count and memory limit hold for the whole process.
+    """Return device and dtype; sets thread count and memory limit of the whole process.
 
     Raises:
-        ValueError: The settings ask for what torch cannot do: TensorRT, or half precision on
-            a CPU.
+        ValueError: The settings ask for TensorRT, or for half precision on a CPU.
         RuntimeError: The settings ask for a GPU and there is none.
     """
     import torch

@@ -1,6 +1,6 @@
-"""Say in one sentence what a photo shows.
+"""Image captioning: one sentence about a photo.
 
-The caption is most of what the language model ever sees of the picture.
+The caption is most of what the language model gets to know of the picture.
 """
 
 from collections.abc import Sequence
@@ -32,13 +32,13 @@ def load(
         folder: A checkpoint in the layout of nlpconnect/vit-gpt2-image-captioning, with
             `encoder.onnx` and `decoder.onnx` beside it for the ONNX engine.
         engine: Library, device and threads.
-        num_beams: Texts followed at a time; 1 is greedy search.
+        num_beams: Beam width; 1 is greedy search.
         max_new_tokens: Most tokens of a caption.
 
     Raises:
         FileNotFoundError: A file of the checkpoint is missing.
-        ValueError: The checkpoint asks for something that the engine does not do, or
-            max_new_tokens is more than the decoder's context.
+        ValueError: The checkpoint needs something that the engine does not support, or
+            max_new_tokens exceeds the decoder's context.
     """
     if engine.engine == "torch":
         from models.captioning.torch import TorchCaptioner

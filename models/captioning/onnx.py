@@ -1,6 +1,6 @@
-"""A captioner on ONNX Runtime: `encoder.onnx` once a photo, `decoder.onnx` once a token.
+"""A captioner on ONNX Runtime: `encoder.onnx` once per photo, `decoder.onnx` once per token.
 
-The encoder's output stays where it was computed (the GPU, where there is one).
+The encoder's output stays on its device.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
-"""Answer a chat with a small language model in this process.
+"""Chat completion with a small language model in this process.
 
-A chat is a sequence of `Turn`s as in the OpenAI API; the checkpoint's own chat template
-turns it into tokens.
+A chat is a sequence of `Turn`s as in the OpenAI API; the checkpoint's chat template turns it into
+tokens.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,13 +17,13 @@ Turn = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """The text that the model wrote, and what it cost in tokens."""
+    """The generated text and the number of tokens."""
 
     text: str
     prompt_tokens: int
     completion_tokens: int
     first_token_s: float | None = field(default=None, compare=False)
-    """From the start of the model's work to its first token; None where it was not measured."""
+    """Seconds to the first token, or None if not measured."""
 
 
 class ChatModel(Protocol):
@@ -39,7 +39,7 @@ class ChatModel(Protocol):
         ...
 
     def count_tokens(self, chat: Sequence[Turn]) -> int:
-        """Return how many tokens the chat costs, chat template included."""
+        """Return the number of prompt tokens, chat template included."""
         ...
 
 
@@ -53,7 +53,7 @@ def load(folder: Path, engine: EngineSettings) -> ChatModel:
 
     Raises:
         FileNotFoundError: A file of the checkpoint is missing.
-        ValueError: The checkpoint asks for something that the engine does not do.
+        ValueError: The checkpoint needs something that the engine does not support.
     """
     if engine.engine == "torch":
         from models.chat.torch import TorchChat

@@ -1,13 +1,13 @@
-"""What a language model behind a network can do wrong.
+"""Errors of a language model behind the OpenAI API.
 
     ChatError
     +-- ChatTimeout        no answer in the time given
-    +-- ChatUnavailable    not reachable, overloaded, broken, or answering nonsense
+    +-- ChatUnavailable    not reachable, overloaded, failing, or an invalid response
     +-- ChatRefused        the key, the model's name, the request or the content was refused
     +-- ChatEmpty          an answer without text
     +-- ChatTooLong        the prompt does not fit the model's context
 
-Messages hold nothing of what the server sent: it may quote the prompt or the key.
+Messages never contain text of the server, which may quote the prompt or the key.
 """
 
 from typing import ClassVar
@@ -17,7 +17,7 @@ class ChatError(Exception):
     """The language model gave no usable answer."""
 
     outcome: ClassVar[str] = "error"
-    """The error as a label of a metric."""
+    """Value of the metric label `outcome`."""
 
 
 class ChatTimeout(ChatError):

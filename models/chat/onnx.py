@@ -1,6 +1,6 @@
 """A chat model on ONNX Runtime: `model.onnx` with a key/value cache, greedy search.
 
-The ids of padding are never attended to, so any token does; the mask alone tells.
+Padding is masked out, so that its token ids do not matter.
 """
 
 import time
@@ -42,7 +42,7 @@ class OnnxChat:
         ]
 
     def count_tokens(self, chat: Sequence[Turn]) -> int:
-        """Return how many tokens the chat costs, chat template included."""
+        """Return the number of prompt tokens, chat template included."""
         return len(self._prompts.encode(chat))
 
     def write(self, prompts: Sequence[Sequence[int]], *, max_new_tokens: int) -> list[list[int]]:
@@ -51,27 +51,27 @@ class OnnxChat:
         return greedy(first, reading, self._rules, max_new_tokens=max_new_tokens)
 
     def _read(self, prompts: Sequence[Sequence[int]]) -> tuple["_Reading", Scores]:
-        """Return the decoder that has read the prompts, and the scores of what follows them."""
+        """Return the decoder after the prompts (prefill), and the scores of the next token."""
         ids, mask = pad_left(prompts)
         reading = _Reading(CachedDecoder(self._session, rows=len(prompts)), mask)
         return reading, reading.read(ids)
 
 
 class _Reading:
-    """The mask and positions of one batch as it grows."""
+    """Attention mask and positions of a growing batch."""
 
     def __init__(self, decoder: CachedDecoder, mask: Ids) -> None:
         self._decoder = decoder
         self._mask = mask
 
     def __call__(self, tokens: Ids, parents: Ids) -> Scores:
-        """Read one more token in every row; greedy search never changes their order."""
+        """Feed one more token to every row; greedy search never reorders rows."""
         del parents
         self._mask = np.pad(self._mask, ((0, 0), (0, 1)), constant_values=1)
         return self.read(tokens[:, None])
 
     def read(self, ids: Ids) -> Scores:
-        """Read the newest ids, which the mask already covers."""
+        """Feed the newest ids, which the mask already covers."""
         positions = np.maximum(self._mask.cumsum(axis=1) - 1, 0)[:, -ids.shape[1] :]
         return self._decoder.run(
             {

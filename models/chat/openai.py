@@ -1,8 +1,7 @@
 """A language model behind the OpenAI chat completions API, hosted or self-hosted.
 
-Answers are streamed, so that the time to the first token is known. The client's own retries stay
-inside the caller's time: without the outer limit two retries with back-off could take three times
-`timeout_s`.
+Answers are streamed, to measure the time to the first token. The client's retries stay within the
+caller's deadline: without that, two retries with back-off could take three times `timeout_s`.
 """
 
 import asyncio
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
 
 MAX_CHARACTERS = 100_000
-"""Of an answer; a server that writes on is cut off."""
+"""Longest answer; a server that sends more is cut off."""
 
 _OVERLOADED = frozenset({408, 409, 429})
 
@@ -30,15 +29,15 @@ class OpenAIChat:
     """Sends chats to one model of one server.
 
     Args:
-        base_url: Address that ends in `/v1`.
-        api_key: None takes OPENAI_API_KEY from the environment; servers of one's own often
-            want none.
-        model: The server's name of the model.
-        timeout_s: Of one attempt's first byte, and of each further piece.
-        max_retries: Further attempts after a failed connection, a 408, 409, 429 or 5xx.
-        temperature: 0 is the likeliest text.
-        max_new_tokens: Most tokens of an answer.
-        on_retry: Called for each further attempt with its number, from 1.
+        base_url: Base URL that ends in `/v1`.
+        api_key: None means OPENAI_API_KEY of the environment; self-hosted servers often need
+            none.
+        model: Name of the model on the server.
+        timeout_s: Seconds that an attempt may wait for the first byte, and for each further chunk.
+        max_retries: Retries after a failed connection, a 408, 409, 429 or 5xx.
+        temperature: Sampling temperature; 0 is greedy.
+        max_new_tokens: Longest answer, in tokens.
+        on_retry: Called for each retry with its number, from 1.
     """
 
     def __init__(
@@ -61,7 +60,7 @@ class OpenAIChat:
             if retry := int(request.headers.get("x-stainless-retry-count", "0")):
                 on_retry(retry)
 
-        # The client refuses to be made without a key, also where the server wants none.
+        # The client requires a key, even if the server needs none.
         key = api_key or os.environ.get("OPENAI_API_KEY") or "none"
         self._client = AsyncOpenAI(
             base_url=base_url,
@@ -76,7 +75,7 @@ class OpenAIChat:
 
     @property
     def model(self) -> str:
-        """The server's name of the model."""
+        """Name of the model on the server."""
         return self._model
 
     async def complete(
@@ -89,12 +88,12 @@ class OpenAIChat:
 
         Args:
             messages: The chat, the user's own question last.
-            timeout_s: Time for all attempts together.
-            headers: Sent beside the client's own.
+            timeout_s: Seconds for all attempts together.
+            headers: Extra HTTP headers.
 
         Raises:
             ChatTimeout: No answer within `timeout_s`.
-            ChatUnavailable: The server could not be reached or did not work.
+            ChatUnavailable: The server could not be reached, or failed.
             ChatRefused: The server refused the request, or its content filter the content.
             ChatEmpty: The answer has no text.
         """
@@ -121,7 +120,7 @@ class OpenAIChat:
 
 @asynccontextmanager
 async def _plain_errors(timeout_s: float) -> AsyncIterator[None]:
-    """Bound the time, and turn the client's errors into ours without their text."""
+    """Limit the time, and map the client's errors to ours, without their text."""
     from openai import APIConnectionError, APIStatusError, APITimeoutError, OpenAIError
 
     try:
@@ -134,7 +133,7 @@ async def _plain_errors(timeout_s: float) -> AsyncIterator[None]:
     except APIStatusError as error:
         raise _of_status(error) from None
     except (OpenAIError, httpx.HTTPError, ValueError):
-        # HTTPError: the connection broke between two pieces. ValueError: one is not JSON.
+        # HTTPError: the connection broke between two chunks. ValueError: one is not JSON.
         raise ChatUnavailable("the language model's server gave no usable reply") from None
 
 
@@ -167,7 +166,7 @@ async def _read(stream: "AsyncStream[ChatCompletionChunk]", started: float) -> C
 
 
 def _written(choice: Any) -> str:  # noqa: ANN401
-    """Return what a piece of the answer adds to it."""
+    """Return the text of one chunk."""
     delta = getattr(choice, "delta", None)
     if delta is None:
         raise ChatUnavailable("the language model's server gave no usable reply")

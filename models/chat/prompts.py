@@ -1,4 +1,4 @@
-"""Chats as token ids, the same for both engines."""
+"""Tokenized chats, the same for both engines."""
 
 import json
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ class Prompts:
         self._context_tokens: int = config["max_position_embeddings"]
 
     def encode(self, chat: Sequence[Turn]) -> list[int]:
-        """Return the prompt's ids; the template itself writes every special token."""
+        """Return the prompt's ids; the template adds all special tokens."""
         text = self._template.render(chat)
         return list(self._tokenizer.encode(text, add_special_tokens=False).ids)
 
@@ -46,7 +46,7 @@ class Prompts:
     def completion(
         self, prompt: list[int], written: list[int], first_token_s: float | None = None
     ) -> Completion:
-        """Return the text of the ids that the model wrote after a prompt."""
+        """Return the completion of generated ids."""
         return Completion(
             text=self._tokenizer.decode(written, skip_special_tokens=True).strip(),
             prompt_tokens=len(prompt),

@@ -1,4 +1,4 @@
-"""Turn a chat into a checkpoint's prompt, as transformers' `apply_chat_template` would.
+"""Render a checkpoint's chat template, as transformers' `apply_chat_template` does.
 
 Templates come with the weights and are code, so they run in jinja2's sandbox.
 """
@@ -48,7 +48,7 @@ class ChatTemplate:
         """Return the text that ends where the assistant's answer begins.
 
         Raises:
-            ValueError: The template refuses the chat (some want user and assistant in turn).
+            ValueError: The template refuses the chat (some require alternating roles).
         """
         try:
             return self._template.render(
@@ -79,7 +79,7 @@ def _text(token: str | dict[str, Any]) -> str:
 
 
 class _GenerationBlock(Extension):
-    """Reads `{% generation %}`, a mark that only training needs, as what it holds."""
+    """Renders the content of `{% generation %}`, which only training needs."""
 
     tags = {"generation"}  # noqa: RUF012 (jinja2 declares it so)
 
@@ -106,7 +106,7 @@ def _to_json(
     separators: tuple[str, str] | None = None,
     sort_keys: bool = False,
 ) -> str:
-    """Return JSON without jinja2's own escaping for HTML."""
+    """Return JSON without jinja2's HTML escaping."""
     return json.dumps(
         value,
         ensure_ascii=ensure_ascii,

@@ -47,5 +47,5 @@ class TorchChat:
         return [self._rules.until_end(row) for row in written[:, ids.shape[1] :].tolist()]
 
     def count_tokens(self, chat: Sequence[Turn]) -> int:
-        """Return how many tokens the chat costs, chat template included."""
+        """Return the number of prompt tokens, chat template included."""
         return len(self._prompts.encode(chat))

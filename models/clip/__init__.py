@@ -1,6 +1,6 @@
-"""Put photos and texts into one vector space (CLIP, Radford et al. 2021).
+"""Embeddings of photos and texts in one vector space (CLIP, Radford et al. 2021).
 
-The two towers load separately: a replica that only embeds questions needs no image tower.
+The two towers load separately: embedding questions needs no image tower.
 """
 
 from collections.abc import Collection, Sequence
@@ -27,7 +27,7 @@ class ClipModel(Protocol):
         ...
 
     def embed_texts(self, texts: Sequence[str]) -> Vectors:
-        """Return one unit vector for each text, shape (n, dimension); long texts are cut."""
+        """Return one unit vector for each text, shape (n, dimension); long texts are truncated."""
         ...
 
 
@@ -39,8 +39,8 @@ def load(
     Args:
         folder: config.json, preprocessor_config.json, a tokenizer, and image.onnx and text.onnx
             or the torch weights.
-        engine: Which library computes, and where.
-        towers: What will be asked for; asking for another raises RuntimeError.
+        engine: Library, device and threads.
+        towers: Towers to load; using another raises RuntimeError.
 
     Raises:
         FileNotFoundError: A file is missing.

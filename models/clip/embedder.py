@@ -1,4 +1,4 @@
-"""A CLIP on either engine: towers give raw vectors, this gives unit vectors."""
+"""CLIP on either engine: normalises the raw vectors of its towers."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ class Embedder:
         return _unit(self.image_tower(self.preprocess(photos)))
 
     def embed_texts(self, texts: Sequence[str]) -> Vectors:
-        """Return one unit vector for each text, shape (n, dimension); long texts are cut.
+        """Return one unit vector for each text, shape (n, dimension); long texts are truncated.
 
         Raises:
             RuntimeError: The text tower was not loaded.

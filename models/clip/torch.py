@@ -1,7 +1,7 @@
 """CLIP's towers on torch.
 
-A tower is taken out of the whole model, since the halves' own classes read the size of the vectors
-from a place in config.json that checkpoints leave out; the other half is then let go.
+A tower is taken from the whole model, since the classes of single towers read the size of the
+vectors from a key of config.json that checkpoints omit; the other half is then freed.
 """
 
 from pathlib import Path

@@ -1,8 +1,7 @@
-"""Texts as CLIP's text tower takes them.
+"""Tokenization for CLIP's text tower.
 
-The vector of a text is read at its end-of-text token, so a text that is too long loses words from
-its end but keeps that token. Without it the tower would read the vector at some other place, and
-say nothing.
+The vector of a text is read at its end-of-text token, so truncation must keep that token. Without
+it the tower would silently read the vector at another position.
 """
 
 import json
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 Ids = NDArray[np.int64]
 
 _TEXT_CONFIG = {"max_position_embeddings": 77}
-"""What transformers leaves out of config.json where it is the default."""
+"""Default of transformers, which config.json omits."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ class Words:
 
     @classmethod
     def from_folder(cls, folder: Path) -> "Words":
-        """Read the tokenizer, and the longest text from config.json.
+        """Read the tokenizer, and the maximum length from config.json.
 
         Raises:
             FileNotFoundError: A file is missing.
@@ -46,8 +45,8 @@ class Words:
     def __call__(self, texts: Sequence[str]) -> tuple[Ids, Ids]:
         """Return token ids and attention mask, both int64 of shape (len(texts), longest).
 
-        Shorter texts are filled with their own end-of-text token, masked out: the tower reads
-        the vector at the first one.
+        Shorter texts are padded with their end-of-text token, masked out: the tower reads the
+        vector at the first one.
         """
         rows = [self._cut(encoding.ids) for encoding in self.tokenizer.encode_batch(list(texts))]
         longest = max(len(row) for row in rows)

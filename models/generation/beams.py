@@ -17,7 +17,7 @@ _NOT_FULL = np.float32(-1e9)
 
 @dataclass(slots=True)
 class _Finished:
-    """The best finished texts of one input, best first, and whether more may come."""
+    """The best finished hypotheses of one input, best first."""
 
     size: int
     texts: list[tuple[np.float32, list[int]]] = field(default_factory=list)
@@ -37,7 +37,7 @@ class _Finished:
 
 @dataclass(slots=True)
 class _Beams:
-    """The unfinished texts of every input, each input's best first."""
+    """The open beams of every input, each input's best first."""
 
     ids: NDArray[np.int64]
     """Shape (inputs, beams, length)."""
@@ -48,15 +48,15 @@ class _Beams:
 def beam_search(
     first: Scores, step: Step, rules: Rules, *, num_beams: int, max_new_tokens: int
 ) -> list[list[int]]:
-    """Return the best text's ids for each input, its end-of-text token included.
+    """Return the ids of each input's best hypothesis, its end-of-text token included.
 
     Args:
         first: Scores of the first token, one row for each input: shape (inputs, vocabulary).
         step: The decoder. The first call's parents are inputs; afterwards the row of beam b
             of input i is i * num_beams + b.
         rules: The checkpoint's generation rules.
-        num_beams: Texts that are followed at a time.
-        max_new_tokens: Most ids of a text.
+        num_beams: Beam width.
+        max_new_tokens: Longest text, in tokens.
     """
     inputs = len(first)
     beams = _Beams(np.empty((inputs, 1, 0), np.int64), np.zeros((inputs, 1), np.float32))
@@ -107,9 +107,9 @@ def _extend(beams: _Beams, log_probabilities: Scores, *, count: int) -> tuple[_B
 def _collect(
     finished: list[_Finished], candidates: _Beams, ends: NDArray[np.bool_], rules: Rules
 ) -> None:
-    """Add what has ended among each input's best `num_beams` candidates.
+    """Add the finished ones of each input's best `num_beams` candidates.
 
-    The other candidates are there only so that enough unfinished ones remain.
+    Further candidates exist only so that enough open ones remain.
     """
     length = np.float32(candidates.ids.shape[2] ** rules.length_penalty)
     for index, one in enumerate(finished):
@@ -126,7 +126,7 @@ def _collect(
 def _keep_open(
     candidates: _Beams, parents: Ids, ends: NDArray[np.bool_], num_beams: int
 ) -> tuple[_Beams, Ids]:
-    """Return each input's best `num_beams` unfinished candidates, and their rows' parents."""
+    """Return each input's best `num_beams` open candidates, and their parent rows."""
     open_first = np.argsort(ends, axis=1, kind="stable")[:, :num_beams]
     kept = _Beams(
         np.take_along_axis(candidates.ids, open_first[..., None], axis=1),
@@ -136,7 +136,7 @@ def _keep_open(
 
 
 def _judge(finished: list[_Finished], beams: _Beams, rules: Rules, longest: int | None) -> None:
-    """Note for which inputs no unfinished text can overtake the finished ones any more."""
+    """Mark the inputs of which no open beam can beat the finished hypotheses any more."""
     hopeful = longest if longest and rules.length_penalty > 0 else beams.ids.shape[2]
     length = np.float32(hopeful**rules.length_penalty)
     for one, best in zip(finished, beams.scores[:, 0], strict=True):

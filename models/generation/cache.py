@@ -1,7 +1,7 @@
-"""Decoder graphs in ONNX Runtime whose key/value cache never passes through numpy.
+"""ONNX decoder graphs with a key/value cache that stays on the device.
 
-Graphs follow one rule of names: input `past_x` of one run is output `present_x` of the run
-before; the first run is given pasts of length 0.
+Convention of names: input `past_x` of a run is output `present_x` of the run before; the first run
+gets a cache of length 0.
 """
 
 from collections.abc import Mapping
@@ -28,13 +28,13 @@ def run_on_device(
 
 
 class CachedDecoder:
-    """One generation: holds the cache between the runs of a decoder session.
+    """Holds the key/value cache of one generation between runs of a decoder session.
 
     Args:
         session: An `onnxruntime.InferenceSession` with inputs `past_*` of shape (rows, heads,
             length, head size) and outputs `logits` and `present_*`.
         rows: Rows of the first run.
-        constants: Inputs that every run is given, as `OrtValue`s.
+        constants: Inputs that are the same in every run, as `OrtValue`s.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class CachedDecoder:
         }
 
     def run(self, inputs: Mapping[str, NDArray[np.int64]]) -> Scores:
-        """Read more tokens and return the scores after the last one, shape (rows, vocabulary)."""
+        """Feed tokens; return the scores after the last one, shape (rows, vocabulary)."""
         results = _run(self._session, inputs, self._constants | self._cache, self._places)
         self._cache = {name: results[name.replace(_PAST, _PRESENT, 1)] for name in self._cache}
         scores: Scores = results[_LOGITS].numpy().astype(np.float32, copy=False)
@@ -67,7 +67,7 @@ def _run(
     values: Mapping[str, "OrtValue"],
     places: Mapping[str, str],
 ) -> dict[str, "OrtValue"]:
-    """Run with numpy `inputs` and `OrtValue`s; each output stays in its place."""
+    """Run with numpy `inputs` and `OrtValue`s; each output stays on its device."""
     binding = session.io_binding()
     for name, array in inputs.items():
         binding.bind_cpu_input(name, array)
@@ -80,12 +80,12 @@ def _run(
 
 
 def _places(session: "InferenceSession") -> dict[str, str]:
-    """Return the device of each output: that of the session."""
+    """Return the device of each output, which is that of the session."""
     return dict.fromkeys((output.name for output in session.get_outputs()), _device(session))
 
 
 def _device(session: "InferenceSession") -> str:
-    """Return where the session's first provider computes, as ONNX Runtime names it."""
+    """Return the device of the session's first provider, as ONNX Runtime names it."""
     return "cpu" if session.get_providers()[0] == "CPUExecutionProvider" else "cuda"
 
 

@@ -1,7 +1,7 @@
-"""Greedy search: the likeliest token each time.
+"""Greedy search: the most likely token in each step.
 
-A row that has ended goes on being computed until the longest one ends; what it would add
-is never looked at. Leaving it out would mean moving every other row's cache.
+A finished row is still computed until the longest one ends, and its output is ignored. Removing it
+would mean copying the other rows' caches.
 """
 
 import numpy as np
@@ -11,13 +11,13 @@ from models.generation.rules import Rules
 
 
 def greedy(first: Scores, step: Step, rules: Rules, *, max_new_tokens: int) -> list[list[int]]:
-    """Return the ids that each row writes, its end-of-text token included.
+    """Return the generated ids of each row, its end-of-text token included.
 
     Args:
         first: Scores of the first token, shape (rows, vocabulary).
         step: The decoder, which has read everything before the first token.
         rules: The checkpoint's generation rules.
-        max_new_tokens: Most ids of a row.
+        max_new_tokens: Longest text, in tokens.
     """
     rows = np.arange(len(first), dtype=np.int64)
     written: list[list[int]] = [[] for _ in rows]

@@ -1,4 +1,4 @@
-"""What a checkpoint says about how its text is generated.
+"""Generation settings of a checkpoint.
 
 Old checkpoints (nlpconnect/vit-gpt2-image-captioning) have no generation_config.json and
 keep these entries in config.json, some of them only in its `decoder` section.
@@ -34,12 +34,12 @@ _NEUTRAL: Mapping[str, tuple[object, ...]] = {
     "stop_strings": (None,),
     "suppress_tokens": (None,),
 }
-"""Entries that would change the ids and that our searches do not follow, at their idle values."""
+"""Settings that our searches do not support, with the values that have no effect."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """Tokens and scores that a search obeys; the names are those of generation_config.json."""
+    """Settings that a search applies; names as in generation_config.json."""
 
     eos_token_ids: tuple[int, ...]
     decoder_start_token_id: int | None = None
@@ -50,7 +50,7 @@ class Rules:
     early_stopping: bool | Literal["never"] = False
 
     def forced(self, scores: Scores, position: int, max_new_tokens: int) -> Scores:
-        """Return the scores, with one token certain where the checkpoint forces one.
+        """Return the scores, with probability 1 for a token that the checkpoint forces.
 
         Args:
             scores: Shape (rows, vocabulary).
@@ -75,10 +75,10 @@ class Rules:
 
 
 def read_rules(folder: Path) -> Rules:
-    """Return the rules of the checkpoint in `folder`.
+    """Return the settings of the checkpoint in `folder`.
 
     Raises:
-        ValueError: The checkpoint asks for something that changes the ids and that we do not do.
+        ValueError: The checkpoint has a setting that changes the ids and is not supported.
     """
     entries = _entries(folder)
     for name, idle in _NEUTRAL.items():

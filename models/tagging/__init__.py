@@ -1,6 +1,6 @@
-"""Say what is where in a photo: labels with boxes.
+"""Object detection: labelled boxes in a photo.
 
-Box detectors (RT-DETR) and panoptic segmenters (DETR) answer in the same form.
+Box detectors (RT-DETR) and panoptic segmenters (DETR) give the same kind of result.
 """
 
 from collections.abc import Sequence
@@ -40,10 +40,10 @@ def load(
 
     Args:
         folder: config.json, preprocessor_config.json and model.onnx or the torch weights.
-        engine: Which library computes, and where.
-        score_threshold: Tags that are not surer than this are dropped; None takes
-            `score_threshold` of preprocessor_config.json, or else the architecture's usual one.
-        max_tags: Most tags of one photo, the surest first.
+        engine: Library, device and threads.
+        score_threshold: Lowest confidence of a tag; None means `score_threshold` of
+            preprocessor_config.json, or else the architecture's default.
+        max_tags: Most tags of a photo; those with the highest confidence are kept.
 
     Raises:
         FileNotFoundError: A file is missing.

@@ -1,7 +1,7 @@
-"""From a network's scores and relative boxes to boxes in a photo.
+"""Post-processing of object detection: from logits and relative boxes to boxes in pixels.
 
-The same as transformers' `post_process_object_detection` of RT-DETR (with focal loss) and of
-DETR, in numpy; but boxes end at the photo's border.
+The same as transformers' `post_process_object_detection` of RT-DETR (with focal loss) and of DETR,
+in numpy; but boxes are clipped to the photo.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 Box = tuple[float, float, float, float]
 
 MOST_OVERLAP = 0.7
-"""Boxes of one label that share more than this are the same thing found twice."""
+"""IoU above which two boxes of one label are duplicates."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ def boxes_of_sigmoid(
         score_threshold: Scores must be above it.
 
     Returns:
-        At most as many as there are queries, the surest first.
+        At most one for each query, highest score first.
     """
     scores = sigmoid(logits.astype(np.float32))
     order = np.argsort(-scores, axis=None, kind="stable")[: len(logits)]
@@ -49,7 +49,7 @@ def boxes_of_sigmoid(
 def boxes_of_softmax(
     logits: NDArray[Any], boxes: NDArray[Any], *, size: tuple[int, int], score_threshold: float
 ) -> list[Found]:
-    """Read one photo's outputs where the last class is "nothing here" (DETR).
+    """Read one photo's outputs with a last class "no object" (DETR).
 
     Arguments and result are those of `boxes_of_sigmoid`.
     """
@@ -61,7 +61,7 @@ def boxes_of_softmax(
 
 
 def without_duplicates(found: Sequence[Found]) -> list[Found]:
-    """Keep of overlapping boxes with one label the one that comes first."""
+    """Drop boxes that overlap an earlier one with the same label (non-maximum suppression)."""
     kept: list[Found] = []
     for one in found:
         if not any(
@@ -73,14 +73,14 @@ def without_duplicates(found: Sequence[Found]) -> list[Found]:
 
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Probabilities along the last axis."""
+    """Return softmax along the last axis."""
     powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
     probabilities: NDArray[np.float32] = powers / powers.sum(axis=-1, keepdims=True)
     return probabilities
 
 
 def sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Probability of each by itself; exact for very negative logits too, which masks compare."""
+    """Return the sigmoid; exact for very negative logits too, which masks compare."""
     small = np.exp(-np.abs(logits))
     probabilities: NDArray[np.float32] = np.where(logits >= 0, np.float32(1), small) / (1 + small)
     return probabilities
@@ -110,7 +110,7 @@ def _corners(boxes: NDArray[Any], size: tuple[int, int]) -> NDArray[np.float32]:
 
 
 def _overlap(one: Box, other: Box) -> float:
-    """Intersection over union."""
+    """Return the intersection over union."""
     width = min(one[2], other[2]) - max(one[0], other[0])
     height = min(one[3], other[3]) - max(one[1], other[1])
     if width <= 0 or height <= 0:

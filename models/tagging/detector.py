@@ -1,7 +1,7 @@
-"""A tag model on either engine: preprocess, run the network, read its outputs, put in order.
+"""A tag model on either engine: preprocessing, network, post-processing.
 
-Photos that come out of preprocessing in different sizes run as separate batches, so that what is
-found in a photo does not depend on the photos that happened to arrive with it.
+Photos whose sizes differ after preprocessing run as separate batches, so that the tags of a photo
+do not depend on the other photos of a batch.
 """
 
 from collections.abc import Callable, Sequence
@@ -45,7 +45,7 @@ class Detector:
     def _found(
         self, logits: NDArray[Any], regions: NDArray[Any], size: tuple[int, int]
     ) -> list[Found]:
-        """The surest first."""
+        """Return the detections, highest confidence first."""
         if self.family.kind == "panoptic":
             return segments(
                 logits,

@@ -1,8 +1,8 @@
-"""Which detection transformer a checkpoint is, read from its config.json.
+"""Kind of detection transformer of a checkpoint, from its config.json.
 
-The three kinds share the form of their outputs but not the meaning: RT-DETR scores every label by
-itself (sigmoid), DETR's labels compete with "nothing here" (softmax), and its panoptic version
-means masks, whose boxes it leaves to whoever reads them.
+The three kinds have outputs of similar shapes with different meanings: RT-DETR scores each label
+independently (sigmoid), DETR has a class "no object" (softmax), and DETR for panoptic segmentation
+gives masks, from which we compute boxes.
 """
 
 import json
@@ -17,7 +17,7 @@ OUTPUTS: dict[Kind, tuple[str, ...]] = {
     "softmax": ("logits", "pred_boxes"),
     "panoptic": ("logits", "pred_masks"),
 }
-"""Names of what the network computes, the same in torch and in model.onnx."""
+"""Names of the network's outputs, the same in torch and in model.onnx."""
 
 _SIGMOID_TYPES = frozenset({"rt_detr", "rt_detr_v2"})
 _USUAL_THRESHOLD: dict[Kind, float] = {"sigmoid": 0.5, "softmax": 0.5, "panoptic": 0.85}
@@ -27,13 +27,13 @@ _LAST_COCO_THING = 90
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """How to read a checkpoint's outputs."""
+    """How to interpret a checkpoint's outputs."""
 
     kind: Kind
     labels: tuple[str, ...]
-    """Label of each class, by its number."""
+    """Label of each class, by index."""
     stuff: frozenset[int]
-    """Classes that cannot be counted (sky, wall): their segments make one tag."""
+    """Stuff classes (sky, wall), whose segments are merged into one tag."""
     score_threshold: float
 
 
@@ -42,7 +42,7 @@ def read_family(folder: Path) -> Family:
 
     Raises:
         FileNotFoundError: A file is missing.
-        ValueError: The checkpoint is of a family that we do not know.
+        ValueError: The family of the checkpoint is not supported.
     """
     config = json.loads((folder / "config.json").read_text("utf-8"))
     preprocessor = json.loads((folder / "preprocessor_config.json").read_text("utf-8"))

@@ -1,13 +1,13 @@
-"""From DETR's masks to labelled boxes around the pixels that each segment won.
+"""Panoptic post-processing: from DETR's masks to labelled boxes.
 
 The rules of transformers' `post_process_panoptic_segmentation` (Carion et al. 2020, section 4.4),
 in numpy and one mask at a time, so that memory does not grow with the number of segments: a pixel
-belongs to the query whose mask, weighted by its score, is strongest there; a segment is dropped
-where others won too much of its mask; segments of a class that cannot be counted are one.
+belongs to the query whose mask, weighted by its score, is strongest there; a segment is dropped if
+others won too much of its mask; segments of a stuff class are merged.
 
-Two differences: here a segment that follows a joined one never takes over the number of another
-(in transformers it can, and then two labels share pixels), and a joined segment is listed once,
-with the score of its surest part.
+Two differences: here a segment after a merged one never reuses the id of another (in transformers
+it can, and then two labels share pixels), and a merged segment is listed once, with the highest
+score of its parts.
 """
 
 from collections.abc import Collection
@@ -47,12 +47,12 @@ def segments(
         masks: Shape (queries, h, w), logits.
         size: Height and width of the photo in pixels.
         score_threshold: A query's score must be above it.
-        stuff: Classes of which all segments make one.
-        mask_threshold: Score times mask from which on a pixel counts as the query's own.
-        least_share_won: A segment must win more than this share of its own pixels.
+        stuff: Classes whose segments are merged.
+        mask_threshold: Score times mask from which a pixel belongs to the query's mask.
+        least_share_won: A segment must win more than this share of its mask.
 
     Returns:
-        One for each segment, in the order of queries; boxes end behind the last pixel.
+        One for each segment, in the order of queries; upper bounds of boxes are exclusive.
     """
     probabilities = softmax(logits.astype(np.float32))
     labels, scores = probabilities.argmax(axis=-1), probabilities.max(axis=-1)
@@ -77,7 +77,7 @@ def segments(
 def _winners(
     masks: NDArray[Any], scores: NDArray[np.float32], size: tuple[int, int], mask_threshold: float
 ) -> tuple[NDArray[np.int16], NDArray[np.int64]]:
-    """Which query won each pixel of the photo, and how many pixels each held to be its own."""
+    """Return the query that won each pixel, and the number of pixels in each query's mask."""
     best = np.full(size, -1, np.float32)
     winner = np.zeros(size, np.int16)
     own = np.zeros(len(masks), np.int64)
@@ -114,7 +114,7 @@ def _box(pixels: NDArray[np.bool_]) -> tuple[float, float, float, float]:
 
 
 def _resized(mask: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
-    """Bilinear without smoothing, pixel centres aligned as torch's `align_corners=False`."""
+    """Return the mask resized: bilinear, no antialiasing, as torch's `align_corners=False`."""
     above, below, down = _neighbours(mask.shape[0], size[0])
     left, right, across = _neighbours(mask.shape[1], size[1])
     rows = mask[above] + (mask[below] - mask[above]) * down[:, None]
@@ -125,7 +125,7 @@ def _resized(mask: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.flo
 def _neighbours(
     have: int, want: int
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]:
-    """For each wanted place the two places we have around it, and how near the second is."""
+    """Return for each target index its two source neighbours and the weight of the second."""
     place = np.maximum((np.arange(want) + 0.5) * (have / want) - 0.5, 0).astype(np.float32)
     before = np.minimum(place.astype(np.intp), have - 1)
     return before, np.minimum(before + 1, have - 1), place - before.astype(np.float32)
