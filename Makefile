@@ -26,7 +26,7 @@ run: $(SERVE) ## Start the app on the demo bundle; Ctrl-C stops it.
 	@exec .venv/bin/admirer serve --config $(CONFIG) --bundle $(BUNDLE) $(if $(PORT),--port $(PORT))
 
 .PHONY: setup
-setup: $(SERVE) ## Make the environment that serves, without starting anything.
+setup: $(SERVE) ## Create the serving environment, without starting anything.
 
 # --- Check it ---------------------------------------------------------------
 
@@ -78,31 +78,31 @@ SHAPE ?= step
 OPTIONS ?=
 
 .PHONY: load-test
-load-test: $(DEV) ## Ask the app at URL as USERS people do for TIME; SHAPE is ramp, spike, soak or step.
+load-test: $(DEV) ## Load the app at URL with USERS users for TIME; SHAPE is ramp, spike, soak or step.
 	@$(PY) -m locust -f load_tests/locustfile.py --headless --only-summary --stop-timeout 30 \
 		--host $(URL) --users $(USERS) --spawn-rate $(USERS) --run-time $(TIME) --shape $(SHAPE) \
 		--html build/load-test/report.html --csv build/load-test/locust --csv-full-history \
 		--report-dir build/load-test $(OPTIONS)
 
 .PHONY: docs
-docs: $(DEV) ## Write docs/settings.md again.
+docs: $(DEV) ## Regenerate docs/settings.md.
 	@$(PY) -m tools.settings_table
 
 .PHONY: dashboards
-dashboards: $(DEV) ## Write Grafana pages, Prometheus rules and the catalogue of metrics again.
+dashboards: $(DEV) ## Regenerate Grafana dashboards, Prometheus rules and docs/metrics.md.
 	@$(PY) -m dashboards
 
 PROMETHEUS ?=
 MINUTES ?= 15
 
 .PHONY: dashboards-preview
-dashboards-preview: $(DEV) ## Draw the pages into docs/pictures from PROMETHEUS=<its address>.
+dashboards-preview: $(DEV) ## Draw the dashboards into docs/pictures from PROMETHEUS=<its URL>.
 	@test -n "$(PROMETHEUS)" || { echo "Which one? PROMETHEUS=http://127.0.0.1:9090" >&2; exit 1; }
 	@$(PY) -m dashboards.preview --prometheus $(PROMETHEUS) --minutes $(MINUTES) --out docs/pictures \
 		--stages captioner answerer
 
 .PHONY: chart-docs
-chart-docs: $(DEV) chart-tools ## Write the chart's values schema and README again.
+chart-docs: $(DEV) chart-tools ## Regenerate the chart's values schema and README.
 	@$(PY) -m tools.chart_values
 	@.tools/bin/helm-docs --chart-search-root charts
 
@@ -117,7 +117,7 @@ test-cluster: $(DEV) chart-tools ## Install, load, upgrade and uninstall on the 
 # --- Measure it --------------------------------------------------------------
 
 .PHONY: benchmark
-benchmark: $(DEV) $(SERVE) ## Measure the app against its limit, its plane alone, open load, a profile (half an hour).
+benchmark: $(DEV) $(SERVE) ## Run the benchmarks (half an hour).
 	@$(PY) -m benchmarks
 
 # --- Image ------------------------------------------------------------------
@@ -223,7 +223,7 @@ evaluate: $(DEV) ## Measure BUNDLE on the held-out split, with ablations.
 	@$(PY) -m evaluation --bundle $(BUNDLE)
 
 .PHONY: demo-bundle
-demo-bundle: $(DEV) ## Train the demo bundle from nothing (hours on two cores; resumes).
+demo-bundle: $(DEV) ## Train the demo bundle from scratch (hours on two cores; resumes).
 	@$(PY) -m training --out bundles/demo
 
 .PHONY: export
@@ -258,7 +258,7 @@ $(DEV): requirements/dev.txt pyproject.toml $(UV)
 
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 .PHONY: requirements
-requirements: $(UV) ## Resolve the pinned requirement files again.
+requirements: $(UV) ## Update the pinned requirement files.
 	$(COMPILE) requirements/uv.in -o requirements/uv.txt
 	$(COMPILE) pyproject.toml --extra cpu --group install -o requirements/cpu.txt
 	$(COMPILE) pyproject.toml --extra gpu --group install -o requirements/gpu.txt
