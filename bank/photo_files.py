@@ -6,11 +6,8 @@ and so is a picture that would not fit in memory.
 
 from pathlib import Path
 
-import numpy as np
-
 from models.photos import Rgb
-
-MAX_PIXELS = 100_000_000
+from models.pixels import MAX_EDGE, PhotoError, read_rgb
 
 
 def find_photo(folder: Path, name: str) -> Path:
@@ -31,17 +28,15 @@ def find_photo(folder: Path, name: str) -> Path:
 
 
 def read_photo(file: Path) -> Rgb:
-    """Return the photo upright as RGB, shape (height, width, 3).
+    """Return the photo as the app sees it: upright RGB, no edge longer than `MAX_EDGE`.
 
     Raises:
-        ValueError: The file is not a whole picture, or has too many pixels.
+        ValueError: The file is no photo that the app reads, or has too many pixels.
     """
-    from PIL import Image, ImageOps
-
     try:
-        with Image.open(file) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise ValueError(f"photo {file.name!r} has over {MAX_PIXELS} pixels")
-            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
-    except (OSError, SyntaxError, Image.DecompressionBombError):
-        raise ValueError(f"photo {file.name!r} is not a whole picture") from None
+        with file.open("rb") as stored:
+            return read_rgb(stored, max_edge=MAX_EDGE)
+    except PhotoError as error:
+        raise ValueError(f"photo {file.name!r} {error}") from None
+    except OSError as error:
+        raise ValueError(f"photo {file.name!r} cannot be read: {error.strerror}") from None

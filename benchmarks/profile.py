@@ -40,7 +40,12 @@ LOOKS_A_SECOND = 40
 PARTS: Mapping[str, tuple[str, ...]] = {
     "models: ONNX Runtime": ("onnxruntime/",),
     "photos: resize and normalise": ("models/preprocessing.py",),
-    "photos: decode": ("models/photos.py", "serve/images.py", "bank/fingerprints.py"),
+    "photos: decode": (
+        "models/photos.py",
+        "models/pixels.py",
+        "serve/images.py",
+        "bank/fingerprints.py",
+    ),
     "models: our Python around them": ("models/", "bank/"),
     "metrics": ("ray/util/metrics.py", "deployments/ray_metrics.py", "ray/serve/metrics.py"),
     "Ray: calls and serialisation": ("ray/", "grpc/"),

@@ -1,8 +1,7 @@
 """Turn the bytes that a caller sent into a photo that the stages may trust.
 
-The header alone decides whether the rest is decoded at all: a file of a few kilobytes can
-claim pixels for gigabytes. A JPEG that is already upright, RGB and small is passed on as it
-came, since encoding it again would lose detail for nothing.
+A JPEG that is already upright, RGB and small is passed on as it came, since encoding it again
+would lose detail for nothing.
 """
 
 import asyncio
@@ -11,16 +10,12 @@ from dataclasses import dataclass, replace
 from io import BytesIO
 
 import numpy as np
-from PIL import Image, ImageFile, UnidentifiedImageError, WebPImagePlugin
-from PIL.JpegImagePlugin import JpegImageFile
+from PIL import Image
 
 from deployments.errors import BadImage, ImageTooLarge
 from deployments.messages import Photo, Tag
+from models.pixels import PhotoError, PhotoFile, TooManyPixels
 from serve.settings import Limits
-
-# Imported for what the import does: Pillow opens no WebP until its plugin is there.
-FORMATS = ("JPEG", "PNG", WebPImagePlugin.WebPImageFile.format, "GIF", "BMP")
-FORMATS_IN_WORDS = "JPEG, PNG, WebP, GIF or BMP"
 
 MAX_SENT_BYTES = 1_000_000
 """Of the JPEG that the stages get; by value, more than this is slow between them."""
@@ -28,18 +23,9 @@ MAX_SENT_BYTES = 1_000_000
 _QUALITIES = (92, 75, 50)
 """Tried in turn until the JPEG fits; only noise needs the second."""
 
-_ORIENTATION_TAG = 0x0112
-_TO_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-"""What undoes each orientation (Exif 2.32, tag 0x0112)."""
-_FIRST_SIDEWAYS = 5
+_MEASURED_EDGE = 64
+"""Longer edge, in pixels, of a JPEG that is passed on, decoded to see that it is whole and how
+bright it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,93 +82,26 @@ def read_photo(data: bytes, limits: Limits, *, field: str = "image") -> Received
     if len(data) > limits.max_bytes:
         raise ImageTooLarge(f"The image has more than {limits.max_bytes} bytes.", field=field)
     try:
-        with Image.open(BytesIO(data), formats=FORMATS) as image:
-            _refuse(image, limits, field)
-            return _read(image, data, limits)
-    except BadImage:
-        raise
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise _too_many_pixels(limits, field) from None
-    except UnidentifiedImageError:
-        raise BadImage(f"The image is not a {FORMATS_IN_WORDS}.", field=field) from None
-    except Exception:  # noqa: BLE001 - damaged files make Pillow raise anything
-        raise BadImage("The image is truncated or damaged.", field=field) from None
+        photo = PhotoFile(BytesIO(data), max_pixels=limits.max_pixels)
+        return _received(photo, data, limits.max_edge)
+    except TooManyPixels as error:
+        raise ImageTooLarge(f"The image {error}.", field=field) from None
+    except PhotoError as error:
+        raise BadImage(f"The image {error}.", field=field) from None
 
 
-def _refuse(image: ImageFile.ImageFile, limits: Limits, field: str) -> None:
-    """Refuse by the header what must not be decoded."""
-    if image.width * image.height > limits.max_pixels:
-        raise _too_many_pixels(limits, field)
-    # A phone's JPEG may hold a preview or a depth map beside the photo: not an animation.
-    if not isinstance(image, JpegImageFile) and getattr(image, "is_animated", False):
-        raise BadImage("The image is animated; send one frame of it.", field=field)
-
-
-def _too_many_pixels(limits: Limits, field: str) -> ImageTooLarge:
-    return ImageTooLarge(f"The image has more than {limits.max_pixels} pixels.", field=field)
-
-
-def _read(image: ImageFile.ImageFile, data: bytes, limits: Limits) -> ReceivedPhoto:
-    width, height = image.size
-    edge = limits.max_edge
-    as_it_came = _as_it_came(image, data, edge)
-    if isinstance(image, JpegImageFile):
-        # libjpeg then decodes at a half, a quarter or an eighth, whichever is still enough: the
-        # least of a photo that is passed on, to see that it is whole, and how bright.
-        image.draft(None, (1, 1) if as_it_came else _shrunk(width, height, edge))
-    image.load()
-    if as_it_came:
-        return ReceivedPhoto(Photo(data), width, height, width, height, _intensity(image))
-    orientation = _orientation(image)
-    upright = _rgb(image)
-    if orientation in _TO_UPRIGHT:
-        upright = upright.transpose(_TO_UPRIGHT[orientation])
-    if orientation >= _FIRST_SIDEWAYS:
-        width, height = height, width
-    if max(upright.size) > edge:
-        size = _shrunk(width, height, edge)
-        upright = upright.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
-    return ReceivedPhoto(_jpeg(upright), width, height, *upright.size, _intensity(upright))
-
-
-def _as_it_came(image: ImageFile.ImageFile, data: bytes, edge: int) -> bool:
-    """Return whether the stages can have the very bytes, as a JPEG's header tells."""
-    return (
-        image.format == "JPEG" and image.mode == "RGB" and len(data) <= MAX_SENT_BYTES
-        and max(image.size) <= edge and _orientation(image) == 1
-    )  # fmt: skip
+def _received(photo: PhotoFile, data: bytes, edge: int) -> ReceivedPhoto:
+    fits = len(data) <= MAX_SENT_BYTES and max(photo.size) <= edge
+    if fits and photo.is_plain_jpeg:
+        intensity = _intensity(photo.rgb(_MEASURED_EDGE))
+        return ReceivedPhoto(Photo(data), *photo.size, *photo.size, intensity)
+    rgb = photo.rgb(edge)
+    return ReceivedPhoto(_jpeg(rgb), *photo.size, *rgb.size, _intensity(rgb))
 
 
 def _intensity(image: Image.Image) -> float:
     mean = image.resize((1, 1), Image.Resampling.BOX).convert("L")
     return float(np.asarray(mean)[0, 0]) / 255
-
-
-def _shrunk(width: int, height: int, edge: int) -> tuple[int, int]:
-    scale = min(1.0, edge / max(width, height))
-    return max(1, round(width * scale)), max(1, round(height * scale))
-
-
-def _orientation(image: ImageFile.ImageFile) -> int:
-    """Return the EXIF orientation, 1 (upright) where there is none that makes sense."""
-    try:
-        orientation = image.getexif().get(_ORIENTATION_TAG, 1)
-    except Exception:  # noqa: BLE001 - damaged EXIF makes Pillow raise anything
-        return 1
-    return orientation if orientation in _TO_UPRIGHT else 1
-
-
-def _rgb(image: Image.Image) -> Image.Image:
-    """Return the image as RGB, 8 bits a channel, on white where it was transparent."""
-    if image.mode.startswith("I"):
-        # Pillow's own conversion would clip 16 bits instead of scaling them: almost all white.
-        grey = np.clip(np.asarray(image) >> 8, 0, 255).astype(np.uint8)
-        return Image.fromarray(grey).convert("RGB")
-    if not image.has_transparency_data:
-        return image.convert("RGB")
-    layer = image.convert("RGBA")
-    white = Image.new("RGBA", layer.size, "white")
-    return Image.alpha_composite(white, layer).convert("RGB")
 
 
 def _jpeg(image: Image.Image) -> Photo:

@@ -21,6 +21,7 @@ from deployments.settings import (
     Settings,
     TaggerSettings,
 )
+from models.pixels import MAX_EDGE
 
 
 class ImageUrlSettings(Settings):
@@ -52,7 +53,7 @@ class Limits(Settings):
         description="Largest decoded photo, in pixels; stops decompression bombs.",
     )
     max_edge: int = Field(
-        default=1024,
+        default=MAX_EDGE,
         ge=32,
         description="Longer edge in pixels to which the ingress scales larger photos down.",
     )

@@ -14,6 +14,7 @@ from random import Random
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
+from models.pixels import PhotoFile
 from training.palette import FLOOR, GRAY, PAINT, WALL, shaded
 from training.pen import Colour, Pen
 from training.people import draw_person
@@ -33,7 +34,7 @@ _HANGING = frozenset({"clock", "window", "picture"})
 
 def draw(scene: Scene, size: Size = FULL_SIZE) -> Image.Image:
     """The photo as RGB, after its JPEG round trip. `size` is (width, height), 4:3."""
-    return Image.open(BytesIO(draw_jpeg(scene, size))).convert("RGB")
+    return PhotoFile(BytesIO(draw_jpeg(scene, size))).rgb()
 
 
 def draw_jpeg(scene: Scene, size: Size = FULL_SIZE) -> bytes:

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from models.pixels import PhotoFile
 from training.dataset import Dataset
 from training.scenes import Scene, mirrored
 
@@ -41,7 +42,7 @@ def processor_config(kind: str, size: Size) -> dict[str, object]:
 
 def resized(jpeg: bytes, size: Size, flip: bool = False) -> NDArray[np.uint8]:
     """(height, width, 3) uint8."""
-    photo = Image.open(BytesIO(jpeg)).convert("RGB")
+    photo = PhotoFile(BytesIO(jpeg)).rgb()
     pixels = np.asarray(photo.resize((size[1], size[0]), Image.Resampling.BILINEAR))
     return pixels[:, ::-1] if flip else pixels
 

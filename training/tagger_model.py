@@ -13,6 +13,7 @@ import torch
 from PIL import Image, ImageOps
 from transformers import RTDetrResNetConfig, RTDetrV2Config, RTDetrV2ForObjectDetection
 
+from models.pixels import PhotoFile
 from models.tagging.boxes import boxes_of_sigmoid, without_duplicates
 from training.dataset import Dataset
 from training.scenes import HEIGHT, LABELS, WIDTH, Scene, tags
@@ -59,7 +60,7 @@ def new_model() -> RTDetrV2ForObjectDetection:
 
 def pixels(jpeg: bytes, flip: bool = False) -> torch.Tensor:
     """float32 (3, height, width) in 0..1, resized as `export` tells the image processor to."""
-    photo = Image.open(BytesIO(jpeg)).convert("RGB")
+    photo = PhotoFile(BytesIO(jpeg)).rgb()
     photo = photo.resize((INPUT_WIDTH, INPUT_HEIGHT), Image.Resampling.BILINEAR)
     if flip:
         photo = ImageOps.mirror(photo)

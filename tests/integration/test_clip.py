@@ -18,12 +18,15 @@ from transformers import (
     CLIPTokenizer,
 )
 
+from bank.photo_files import read_photo as read_for_the_bank
 from models.clip import ClipModel, load
 from models.clip.words import Words
 from models.photos import Rgb, decode_jpeg
 from models.settings import EngineSettings
 from models.text import load_tokenizer
-from training.drawing import draw_jpeg
+from serve.images import read_photo as read_for_the_app
+from serve.settings import Limits
+from training.drawing import draw, draw_jpeg
 from training.export.parts import export_part
 from training.scenes import canonical_caption, sample_scene
 
@@ -108,6 +111,23 @@ def test_vectors_have_unit_length(scene_photos: list[Rgb]) -> None:
     model = load(DEMO, EngineSettings())
     vectors = np.concatenate([model.embed_photos(scene_photos), model.embed_texts(SCENE_TEXTS)])
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "mode"), [("clear.png", "RGBA"), ("clear.webp", "RGBA"), ("gray16.png", "I;16")]
+)
+def test_bank_and_app_make_one_vector_of_a_file(name: str, mode: str, tmp_path: Path) -> None:
+    photo = draw(SCENES[0])
+    if mode == "RGBA":
+        clear_on_the_left = Image.new("L", photo.size, 255)
+        clear_on_the_left.paste(0, (0, 0, 320, 480))
+        photo.putalpha(clear_on_the_left)
+    else:
+        photo = Image.fromarray(np.asarray(photo.convert("L")).astype(np.uint16) << 8)
+    photo.save(tmp_path / name)
+    app = decode_jpeg(read_for_the_app((tmp_path / name).read_bytes(), Limits()).jpeg)
+    vectors = load(DEMO, EngineSettings()).embed_photos([read_for_the_bank(tmp_path / name), app])
+    assert vectors[0] @ vectors[1] > 0.99
 
 
 def test_a_tower_loads_without_the_other(tmp_path: Path, scene_photos: list[Rgb]) -> None:
