@@ -11,25 +11,13 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import cycle, islice
 from multiprocessing import get_context
-from typing import TypeVar
 
-from bank.fingerprints import fingerprint
-from deployments.assembler import assemble
-from deployments.captioner import load_captioner
-from deployments.language_models import turns
-from deployments.retriever import load_retriever
-from deployments.tagger import load_tagger
 from load_tests.client.questions import PhotoQuestion
-from models.bundle import Bundle, BundleError, OpenAiPart
-from models.chat import load as load_chat
 from models.photos import decode_jpeg
+from serve.in_process import Stages, load_stages
 from serve.settings import AppSettings
-
-Item = TypeVar("Item")
-Made = TypeVar("Made")
 
 CORES = os.cpu_count() or 1
 SHAPES = ((1, CORES), (CORES, 1))
@@ -65,71 +53,18 @@ class Throughput:
     """Of one answer."""
 
 
-class Stages:
-    """The models of a bundle, each run with so many threads."""
-
-    def __init__(self, settings: AppSettings, threads: int) -> None:
-        bundle = Bundle.load(settings.bundle)
-        if isinstance(bundle.answerer, OpenAiPart):
-            raise BundleError("the limit is of models in one process; the answerer is elsewhere")
-        change = {"engine": settings.captioner.engine.model_copy(update={"threads": threads})}
-        self._settings = settings
-        self._captioner = load_captioner(
-            settings.bundle, settings.captioner.model_copy(update=change)
-        )
-        self._tagger = load_tagger(settings.bundle, settings.tagger.model_copy(update=change))
-        self._retrieval = load_retriever(
-            settings.bundle, settings.retriever.model_copy(update=change)
-        )
-        self._chat = load_chat(bundle.folder(bundle.answerer), change["engine"])
-
-    def answer(self, asked: Sequence[PhotoQuestion], prompts_at_a_time: int) -> list[str]:
-        """Return the answers to several questions, each stage but the last run once on all."""
-        settings, bank = self._settings, self._retrieval.bank
-        questions = [each.question for each in asked]
-        photos = [decode_jpeg(each.photo) for each in asked]
-        captions = self._captioner.caption(photos)
-        tags = _in_batches(self._tagger.tag, photos, settings.tagger.batch.max_size)
-        found = [
-            bank.search(
-                of_photo,
-                of_question,
-                settings.n_shot,
-                settings.retriever.similarity,
-                photo=fingerprint(photo),
-                question=question,
-            )
-            for of_photo, of_question, photo, question in zip(
-                self._retrieval.model.embed_photos(photos),
-                self._retrieval.model.embed_texts(questions),
-                photos,
-                questions,
-                strict=True,
-            )
-        ]
-        prompts = [
-            assemble(
-                settings.assembler,
-                caption=caption,
-                tags=[tag.label for tag in of_photo],
-                question=question,
-                examples=examples,
-            )
-            for caption, of_photo, question, examples in zip(
-                captions, tags, questions, found, strict=True
-            )
-        ]
-        chats = [turns(prompt.messages) for prompt in prompts]
-        complete = partial(self._chat.complete, max_new_tokens=settings.answerer.max_new_tokens)
-        return [each.text for each in _in_batches(complete, chats, prompts_at_a_time)]
-
-
-def _in_batches(
-    run: Callable[[Sequence[Item]], Sequence[Made]], items: Sequence[Item], size: int
-) -> list[Made]:
-    """Return what `run` makes of each item, when given so many at a time."""
-    starts = range(0, len(items), size)
-    return [each for start in starts for each in run(items[start : start + size])]
+def answers(stages: Stages, asked: Sequence[PhotoQuestion], prompts_at_a_time: int) -> list[str]:
+    """Return the answers to several questions, each stage but the last run once on all."""
+    settings = stages.settings
+    questions = [each.question for each in asked]
+    seen = stages.see([decode_jpeg(each.photo) for each in asked])
+    found = stages.find(seen, questions, settings.n_shot, settings.retriever.similarity)
+    prompts = [
+        stages.prompt(of.caption, [tag.label for tag in of.tags], question, examples)
+        for of, question, examples in zip(seen, questions, found, strict=True)
+    ]
+    starts = range(0, len(prompts), prompts_at_a_time)
+    return [each for at in starts for each in stages.answer(prompts[at : at + prompts_at_a_time])]
 
 
 @contextmanager
@@ -184,21 +119,22 @@ _loaded: dict[int, Stages] = {}
 def _stages(settings: AppSettings, threads: int, asked: Sequence[PhotoQuestion]) -> Stages:
     if threads not in _loaded:
         _loaded.clear()  # two of production's size would not fit
-        _loaded[threads] = Stages(settings, threads)
-        _loaded[threads].answer(asked[:1], 1)
+        engine = settings.captioner.engine.model_copy(update={"threads": threads})
+        _loaded[threads] = load_stages(settings, engine)
+        answers(_loaded[threads], asked[:1], 1)
     return _loaded[threads]
 
 
 def _answers(settings: AppSettings, asked: Sequence[PhotoQuestion]) -> list[str]:
     stages = _stages(settings, 1, asked)
-    return [answer for each in asked for answer in stages.answer([each], 1)]
+    return [answer for each in asked for answer in answers(stages, [each], 1)]
 
 
 def _throughput(
     settings: AppSettings, layout: Layout, asked: Sequence[PhotoQuestion], seconds: float
 ) -> Throughput:
     stages = _stages(settings, layout.threads, asked)
-    return throughput(lambda some: stages.answer(some, layout.prompts), layout, asked, seconds)
+    return throughput(lambda some: answers(stages, some, layout.prompts), layout, asked, seconds)
 
 
 def throughput(

@@ -22,13 +22,13 @@ from rich.progress import (
 
 from bank.examples import BankError
 from evaluation.ablations import ALL, USUAL
-from evaluation.chain import load_models
 from evaluation.dataset import held_out
 from evaluation.report import print_report
 from evaluation.run import evaluate
 from evaluation.summary import summarise
 from models.bundle import Bundle, BundleError
 from models.settings import EngineSettings
+from serve.in_process import load_stages
 from serve.settings import AppSettings
 
 CORES = min(8, os.cpu_count() or 1)
@@ -59,17 +59,18 @@ def main(
     console = Console()
     started = time.monotonic()
     try:
+        settings = AppSettings().model_copy(update={"bundle": str(bundle)})
         release = Bundle.load(bundle)
-        models = load_models(
-            release, EngineSettings.model_validate({"engine": engine, "threads": threads})
+        stages = load_stages(
+            settings, EngineSettings.model_validate({"engine": engine, "threads": threads})
         )
     except (BundleError, BankError, OSError, ValueError) as error:
         raise typer.BadParameter(str(error).splitlines()[0], param_hint="--bundle") from None
-    shots = AppSettings().n_shot if n_shot is None else n_shot
+    shots = settings.n_shot if n_shot is None else n_shot
     conditions = ALL if ablations else USUAL
     with _progress(Console(stderr=True)) as bars:
         results = evaluate(
-            held_out(scenes, seed), models, conditions, n_shot=shots, progress=_Bars(bars).show
+            held_out(scenes, seed), stages, conditions, n_shot=shots, progress=_Bars(bars).show
         )
     about = {
         "bundle": release.name,
@@ -80,7 +81,7 @@ def main(
         "n_shot": shots,
         "seed": seed,
         "split": "test",
-        "bank examples": len(models.bank),
+        "bank examples": len(stages.bank),
         "took_s": round(time.monotonic() - started, 1),
     }
     summary = summarise(results, about)

@@ -1,23 +1,28 @@
 """One evaluation from beginning to end: look, retrieve, answer, score."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
-from deployments.assembler import assemble
+from bank.examples import Similarity
 from deployments.messages import Example, Prompt
-from deployments.settings import AssemblerSettings
-from evaluation import chain
 from evaluation.ablations import Condition
 from evaluation.captions import by_attribute, precision_and_recall
-from evaluation.chain import Asked, Models, Progress, Seen
 from evaluation.dataset import Case, Dataset
 from evaluation.metrics import Score, f1, is_right, matched_tags, share
 from evaluation.retrieval import AT, RetrievalScores, score_matching, score_retrieval
+from models.photos import decode_jpeg
+from serve.in_process import Seen, Stages
 from training.drawing import draw_jpeg
-from training.scenes import canonical_caption, tags
+from training.scenes import Scene, canonical_caption, tags
+
+BATCH = 16
+
+Retrieved = Sequence[tuple[Example, ...]]
+"""For each question the examples found, most similar first."""
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, how much of it is done, and how much there is."""
 
 
 @dataclass(frozen=True)
@@ -49,16 +54,15 @@ class Results:
 
 def evaluate(
     dataset: Dataset,
-    models: Models,
+    stages: Stages,
     conditions: Sequence[Condition],
     *,
     n_shot: int,
     progress: Progress,
 ) -> Results:
     """Answer every question of the dataset under every condition and score all stages."""
-    photos = [partial(draw_jpeg, scene) for scene in dataset.scenes]
-    seen = tuple(chain.look_at(photos, models, progress))
-    exam = _Exam(dataset, models, seen, n_shot, progress)
+    seen = tuple(_see(dataset.scenes, stages, progress))
+    exam = _Exam(dataset, stages, seen, n_shot, progress)
     similar = exam.retrieve(max(AT, n_shot))
     return Results(
         dataset=dataset,
@@ -70,11 +74,11 @@ def evaluate(
         retrieval=score_retrieval(
             [(case.question.kind, case.question.subject) for case in dataset.cases],
             similar,
-            models.bank,
+            stages.bank,
         ),
         matching=score_matching(
             np.stack([one.vector for one in seen]),
-            models.clip.embed_texts([canonical_caption(scene) for scene in dataset.scenes]),
+            stages.clip.embed_texts([canonical_caption(scene) for scene in dataset.scenes]),
         ),
     )
 
@@ -84,28 +88,31 @@ class _Exam:
     """The questions and all that does not change from condition to condition."""
 
     dataset: Dataset
-    models: Models
+    stages: Stages
     seen: tuple[Seen, ...]
     n_shot: int
     progress: Progress
 
-    def retrieve(self, k: int, *, typed: bool = False, random: bool = False) -> chain.Retrieved:
+    def retrieve(self, k: int, *, typed: bool = False, random: bool = False) -> Retrieved:
         cases = self.dataset.cases
-        asked = [Asked(c.scene, c.typed if typed else c.question.question) for c in cases]
-        similarity = chain.RANDOM if random else chain.BY_IMAGE_AND_QUESTION
-        return chain.retrieve(asked, self.seen, self.models, k, self.progress, similarity)
+        photos = [self.seen[case.scene] for case in cases]
+        questions = [case.typed if typed else case.question.question for case in cases]
+        similarity: Similarity = "random" if random else "image_question"
+        found = self.stages.find(photos, questions, k, similarity)
+        self.progress(f"examples ({similarity})", len(found), len(cases))
+        return found
 
-    def answer(self, condition: Condition, similar: chain.Retrieved) -> Answers:
+    def answer(self, condition: Condition, similar: Retrieved) -> Answers:
         cases = self.dataset.cases
         prompts = [
             self._prompt(condition, case, examples[: self.n_shot])
             for case, examples in zip(cases, self._examples(condition, similar), strict=True)
         ]
-        texts = chain.answer(prompts, self.models.chat, condition.name, self.progress)
+        texts = self._answers(prompts, condition.name)
         right = (is_right(t, c.question.answer) for t, c in zip(texts, cases, strict=True))
         return Answers(condition, tuple(texts), tuple(right))
 
-    def _examples(self, condition: Condition, similar: chain.Retrieved) -> chain.Retrieved:
+    def _examples(self, condition: Condition, similar: Retrieved) -> Retrieved:
         if condition.examples == "none":
             return [()] * len(similar)
         if condition.examples == "random" or condition.typed:
@@ -121,13 +128,36 @@ class _Exam:
             "true": [label for label, _ in tags(scene)],
             "none": [],
         }
-        return assemble(
-            AssemblerSettings(),
-            caption=captions[condition.caption],
-            tags=labels[condition.tags],
-            question=case.typed if condition.typed else case.question.question,
-            examples=examples,
+        question = case.typed if condition.typed else case.question.question
+        return self.stages.prompt(
+            captions[condition.caption], labels[condition.tags], question, examples
         )
+
+    def _answers(self, prompts: Sequence[Prompt], name: str) -> list[str]:
+        """Return the answer to each prompt, in order; prompts of like length run together."""
+        by_length = sorted(range(len(prompts)), key=lambda place: _length(prompts[place]))
+        answers = [""] * len(prompts)
+        for start in range(0, len(prompts), BATCH):
+            places = by_length[start : start + BATCH]
+            texts = self.stages.answer([prompts[place] for place in places])
+            for place, text in zip(places, texts, strict=True):
+                answers[place] = text
+            self.progress(name, start + len(places), len(prompts))
+        return answers
+
+
+def _length(prompt: Prompt) -> int:
+    return sum(len(message.content) for message in prompt.messages)
+
+
+def _see(scenes: Sequence[Scene], stages: Stages, progress: Progress) -> list[Seen]:
+    """Return what the stages make of each scene's photo, drawn a batch at a time."""
+    seen: list[Seen] = []
+    for start in range(0, len(scenes), BATCH):
+        photos = [decode_jpeg(draw_jpeg(scene)) for scene in scenes[start : start + BATCH]]
+        seen += stages.see(photos)
+        progress("photos", len(seen), len(scenes))
+    return seen
 
 
 def _score_captions(dataset: Dataset, seen: Sequence[Seen]) -> dict[str, Score]:

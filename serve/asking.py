@@ -42,11 +42,11 @@ def ask_here(settings: AppSettings, photo: Path, question: str, *, explain: bool
     from bank.examples import BankError
     from models.bundle import BundleError
     from serve.api import create_api
-    from serve.local import local_pipeline
+    from serve.in_process import load_pipeline
 
     sent = _form(photo, question, explain=explain)
     try:
-        app = create_api(local_pipeline(settings), settings)
+        app = create_api(load_pipeline(settings), settings)
     except (BundleError, BankError, OSError, ValueError) as error:
         raise AskingError(str(error)) from None
     return asyncio.run(_ask(httpx.ASGITransport(app), "http://here", sent))

@@ -24,7 +24,7 @@ from deployments.settings import AnswererSettings
 from deployments.tracing import Tracer, current
 from models.bundle import Bundle
 from serve.api import create_api
-from serve.local import local_pipeline
+from serve.in_process import load_pipeline
 from serve.pipeline import Pipeline
 from serve.settings import AppSettings
 
@@ -81,7 +81,7 @@ async def some_trace(receiver: OtlpReceiver) -> list[ReceivedSpan]:
 async def test_one_question_is_one_trace_down_to_every_run_of_a_model(
     receiver: OtlpReceiver,
 ) -> None:
-    pipeline = local_pipeline(AppSettings(bundle=str(DEMO)))
+    pipeline = load_pipeline(AppSettings(bundle=str(DEMO)))
     async with app_over(pipeline, tracer_to(receiver.url)) as client:
         assert (await ask(client, traceparent=PARENT)).status_code == 200
     spans = await receiver.whole_trace(CALLER, {"POST /v1/answers"})

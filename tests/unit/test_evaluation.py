@@ -17,7 +17,6 @@ from bank.index import ExampleBank
 from bank.vectors import MadeBy
 from deployments.assembler import describe
 from evaluation.ablations import ALL, TRUE_CONTEXT, WHOLE, Condition
-from evaluation.chain import Models
 from evaluation.dataset import Dataset, has_new_combination, held_out
 from evaluation.report import print_report
 from evaluation.run import Results, evaluate
@@ -26,6 +25,8 @@ from evaluation.topics import topic
 from models.chat import Completion, Turn
 from models.photos import Rgb
 from models.tagging import Tag
+from serve.in_process import Stages
+from serve.settings import AppSettings
 from training.drawing import draw
 from training.questions import ask
 from training.scenes import Scene, Split, canonical_caption, sample_scene, tags
@@ -134,8 +135,8 @@ def results_of(
     dataset: Dataset, bank: ExampleBank, conditions: Sequence[Condition], *, blind: bool = False
 ) -> Results:
     eyes = KnowsTheScenes(dataset.scenes, blind=blind)
-    models = Models(eyes, eyes, eyes, KnowsTheAnswers(dataset), bank)
-    return evaluate(dataset, models, conditions, n_shot=4, progress=quiet)
+    stages = Stages(AppSettings(), eyes, eyes, eyes, bank, KnowsTheAnswers(dataset))
+    return evaluate(dataset, stages, conditions, n_shot=4, progress=quiet)
 
 
 @pytest.fixture(scope="module")
