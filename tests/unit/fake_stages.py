@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from deployments.assembler import assemble
 from deployments.messages import Answer, Call, Embeddings, Example, Photo, Prompt, Stage, Tag
 from deployments.settings import AssemblerSettings
+from models.photos import decode_jpeg
 from serve.pipeline import Pipeline
 from serve.settings import Degrade
 
@@ -80,7 +81,11 @@ class FakeStages:
         return await self._run("answerer", Answer("two", "fake", 10, 1), prompt, call)
 
     async def embed(self, photos: Sequence[Photo], texts: Sequence[str], call: Call) -> Embeddings:
-        made = Embeddings(photos=((1.0, 0.0),) * len(photos), texts=((0.0, 1.0),) * len(texts))
+        widths = [decode_jpeg(photo).shape[1] for photo in photos]
+        made = Embeddings(
+            photos=tuple((float(width), 0.0) for width in widths),
+            texts=tuple((0.0, float(len(text))) for text in texts),
+        )
         return await self._run("retriever", made, photos, texts, call)
 
     async def _run(self, stage: Stage, value: T, *arguments: Any) -> T:

@@ -124,17 +124,15 @@ def test_examples_are_found_by_photo_question_or_both(
 
 
 def test_photos_and_texts_are_embedded_in_order(client: TestClient) -> None:
-    as_json = client.post(
-        "/v1/embeddings", json={"images": [PHOTO64], "texts": ["a mug", "a cat"]}
-    ).json()
-    assert as_json["images"] == [[1.0, 0.0]]
-    assert as_json["texts"] == [[0.0, 1.0], [0.0, 1.0]]
-    as_form = client.post(
-        "/v1/embeddings",
-        files=[("images", PHOTO), ("images", PHOTO)],
-        data={"texts": ["a mug"]},
-    ).json()
-    assert (len(as_form["images"]), len(as_form["texts"])) == (2, 1)
+    photos, texts = [jpeg(80), jpeg(64), jpeg(72)], ["a mug", "a", "a cat on it"]
+    images = [base64.b64encode(photo).decode() for photo in photos]
+    as_json = client.post("/v1/embeddings", json={"images": images, "texts": texts})
+    files = [("images", photo) for photo in photos]
+    as_form = client.post("/v1/embeddings", files=files, data={"texts": texts})
+    for response in (as_json, as_form):
+        body = response.json()
+        assert body["images"] == [[80.0, 0.0], [64.0, 0.0], [72.0, 0.0]]
+        assert body["texts"] == [[0.0, 5.0], [0.0, 1.0], [0.0, 11.0]]
 
 
 def test_the_bundle_and_its_revisions_are_named(client: TestClient) -> None:

@@ -183,10 +183,21 @@ async def test_a_bundle_without_a_bank_has_no_examples() -> None:
     assert await stage.retrieve(jpeg(64), "what?", 4, CALL) == ()
 
 
+class Measuring(FakeClip):
+    """Gives each photo and text a vector of its own: its width, or its length."""
+
+    def embed_photos(self, photos: Sequence[Rgb]) -> Any:
+        return np.float32([[photo.shape[1], 0] for photo in photos])
+
+    def embed_texts(self, texts: Sequence[str]) -> Any:
+        return np.float32([[0, len(text)] for text in texts])
+
+
 async def test_embeddings_come_in_the_order_of_what_they_are_of() -> None:
-    found = await retriever(FakeClip()).embed([jpeg(50), jpeg(60)], ["what?"], CALL)
-    assert list(found.photos) == [(1, 0, 0, 0), (1, 0, 0, 0)]
-    assert found.texts == ((0, 1, 0, 0),)
+    photos, texts = [jpeg(60), jpeg(50), jpeg(70)], ["two", "a", "question"]
+    found = await retriever(Measuring()).embed(photos, texts, CALL)
+    assert found.photos == ((60, 0), (50, 0), (70, 0))
+    assert found.texts == ((0, 3), (0, 1), (0, 8))
 
 
 class FakeChat:
