@@ -115,6 +115,12 @@ def asker(namespace: str) -> Iterator[Asker]:
         kubectl("delete", "namespace", pod.namespace, "--wait=false", "--ignore-not-found")
 
 
+@pytest.fixture(scope="session")
+def policies_hold(asker: Asker) -> bool:
+    """Return whether this cluster enforces network policies."""
+    return asker.policies_hold()
+
+
 def things(namespace: str) -> set[str]:
     """Return `kind/name` of every object of a namespace but its events."""
     kinds = kubectl("api-resources", "--namespaced", "--verbs=list", "--output=name").split()

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cluster.commands import CommandError, kubectl
+from cluster.commands import CommandError, kubectl, read, wait_for
 
 LOG = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ class Load:
 
 @dataclass(frozen=True)
 class Asker:
-    """The pod, in a namespace of its own: policies of the release must let callers in."""
+    """The pod, in a namespace of its own: the release's policies must let callers in there."""
 
     namespace: str
     image: str
@@ -72,22 +72,50 @@ class Asker:
                 "metadata": {"name": "questions", "namespace": self.namespace},
                 "data": {key: file.read_text() for key, file in SCRIPTS.items()},
             },
-            self._pod(),
         ):
             kubectl("create", "--filename=-", stdin=json.dumps(manifest))
+        self._start_pod("asker", "sleep", "infinity")
+
+    def policies_hold(self) -> bool:
+        """Return whether this cluster enforces network policies.
+
+        Tried on a port of our own, which is open until a policy closes it: what the chart's
+        policies do must not decide whether they are tested.
+        """
+        self._start_pod("closed", "python", "-m", "http.server", "8000")
+        address = read("--namespace", self.namespace, "pod", "closed")["status"]["podIP"]
+        wait_for("the port is open", lambda: self.reaches(address, 8000), within_s=60)
+        policy = {
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "NetworkPolicy",
+            "metadata": {"name": "closed", "namespace": self.namespace},
+            "spec": {
+                "podSelector": {"matchLabels": {"app": "closed"}},
+                "policyTypes": ["Ingress"],
+            },
+        }
+        kubectl("create", "--filename=-", stdin=json.dumps(policy))
+        try:
+            wait_for("the port is closed", lambda: not self.reaches(address, 8000), within_s=60)
+        except AssertionError:
+            return False
+        return True
+
+    def _start_pod(self, name: str, *command: str) -> None:
+        kubectl("create", "--filename=-", stdin=json.dumps(self._pod(name, command)))
         kubectl(
-            *("--namespace", self.namespace, "wait", "pod/asker", "--for=condition=Ready"),
+            *("--namespace", self.namespace, "wait", f"pod/{name}", "--for=condition=Ready"),
             "--timeout=120s",
             timeout_s=130,
         )
 
-    def _pod(self) -> dict[str, Any]:
+    def _pod(self, name: str, command: tuple[str, ...]) -> dict[str, Any]:
         items = [{"key": key, "path": key.replace("--", "/")} for key in SCRIPTS]
         container = {
-            "name": "asker",
+            "name": name,
             "image": self.image,
             "imagePullPolicy": "IfNotPresent",
-            "command": ["sleep", "infinity"],
+            "command": command,
             "resources": {
                 "requests": {"cpu": "10m", "memory": "64Mi"},
                 "limits": {"memory": "256Mi"},
@@ -102,7 +130,7 @@ class Asker:
         return {
             "apiVersion": "v1",
             "kind": "Pod",
-            "metadata": {"name": "asker", "namespace": self.namespace},
+            "metadata": {"name": name, "namespace": self.namespace, "labels": {"app": name}},
             "spec": {
                 "terminationGracePeriodSeconds": 1,
                 "automountServiceAccountToken": False,
@@ -141,12 +169,17 @@ class Asker:
                 process.kill()
 
     def reaches(self, host: str, port: int) -> bool:
-        """Return whether a connection can be made."""
-        words = f"import socket; socket.create_connection(({host!r}, {port}), 3)"
-        try:
-            kubectl("--namespace", self.namespace, "exec", "asker", "--", "python", "-c", words)
-        except CommandError as error:
-            if "TimeoutError" in str(error) or "refused" in str(error):
-                return False
-            raise
-        return True
+        """Return whether the asker can connect."""
+        return connects(self.namespace, "asker", host, port)
+
+
+def connects(namespace: str, pod: str, host: str, port: int) -> bool:
+    """Return whether a connection can be made from a pod that has Python."""
+    words = f"import socket; socket.create_connection(({host!r}, {port}), 3)"
+    try:
+        kubectl("--namespace", namespace, "exec", pod, "--", "python", "-c", words)
+    except CommandError as error:
+        if "TimeoutError" in str(error) or "refused" in str(error):
+            return False
+        raise
+    return True
