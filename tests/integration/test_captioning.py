@@ -125,9 +125,6 @@ def test_the_production_checkpoint_is_captioned_as_transformers_does(production:
         assert model.caption(photos) == captions
 
 
-@pytest.mark.skipif(
-    not (DEMO / "encoder.onnx").exists(), reason="bundles/demo has no exported captioner yet"
-)
 @pytest.mark.parametrize("num_beams", [1, 4])
 def test_the_demo_captioner_says_the_same_on_both_engines(num_beams: int) -> None:
     from training.drawing import draw

@@ -108,9 +108,6 @@ def test_templates_render_as_in_transformers(
         assert ChatTemplate(tmp_path).render(chat) == expected
 
 
-@pytest.mark.skipif(
-    not (DEMO / "model.onnx").exists(), reason="bundles/demo has no exported answerer yet"
-)
 def test_the_demo_answerer_says_the_same_on_both_engines() -> None:
     def chat(things: str, question: str) -> list[dict[str, str]]:
         context = f"Context: a person with black hair in a red shirt. there is {things}."

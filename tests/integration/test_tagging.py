@@ -20,7 +20,7 @@ from transformers import (
 from models.photos import Rgb, decode_jpeg
 from models.settings import EngineSettings
 from models.tagging import Tag, load
-from training.drawing import draw_jpeg
+from training.drawing import draw, draw_jpeg
 from training.export.parts import export_part
 from training.scenes import sample_scene
 
@@ -211,12 +211,26 @@ def test_the_surest_tags_are_kept(scenes: list[Rgb]) -> None:
     assert surest.score == max(tag.score for tag in everything)
 
 
-@pytest.mark.skipif(not PHOTOS.is_dir(), reason="no real photos beside the checkout")
-def test_a_real_photo_is_tagged_within_its_borders() -> None:
-    files = sorted(PHOTOS.glob("*.jpg"))
-    assert files
-    photos = [decode_jpeg(file.read_bytes()) for file in files]
-    for photo, tags in zip(photos, load(DEMO, EngineSettings()).tag(photos), strict=True):
+def assert_tags_within_borders(photos: list[Rgb], score_threshold: float) -> None:
+    model = load(DEMO, EngineSettings(), score_threshold=score_threshold)
+    for photo, tags in zip(photos, model.tag(photos), strict=True):
         height, width = photo.shape[:2]
-        assert all(0 <= t.box[0] < t.box[2] <= width for t in tags)
-        assert all(0 <= t.box[1] < t.box[3] <= height for t in tags)
+        assert tags
+        assert all(0 <= tag.box[0] < tag.box[2] <= width for tag in tags)
+        assert all(0 <= tag.box[1] < tag.box[3] <= height for tag in tags)
+
+
+@pytest.mark.parametrize("size", [(640, 480), (480, 640), (1600, 300), (90, 700), (33, 17)])
+def test_a_photo_of_any_shape_is_tagged_within_its_borders(size: tuple[int, int]) -> None:
+    # Cut through people and things, so that boxes would like to go on outside.
+    rooms = [draw(sample_scene(seed, "test")) for seed in range(4)]
+    cut = [room.crop((170, 130, 490, 370)).resize(size) for room in rooms]
+    assert_tags_within_borders([np.asarray(photo) for photo in cut], score_threshold=0.02)
+
+
+def test_photos_that_people_took_are_tagged_within_their_borders() -> None:
+    files = sorted(PHOTOS.glob("*.jpg"))
+    if not files:
+        pytest.skip("photos of people are kept outside the repository")
+    photos = [decode_jpeg(file.read_bytes()) for file in files]
+    assert_tags_within_borders(photos, score_threshold=0.02)

@@ -5,9 +5,10 @@ import sys
 import tomllib
 from pathlib import Path
 
-import pytest
+import typer
 from setuptools import find_packages
 
+from serve.__main__ import app as admirer
 from tools import settings_table
 
 ROOT = Path(__file__).parents[2]
@@ -55,9 +56,19 @@ def test_the_load_test_set_has_what_load_tests_import_and_nothing_of_the_app() -
     assert not pinned & {"ray", "onnxruntime", "torch", "fastapi", "openai"}
 
 
-@pytest.mark.parametrize("command", ["make run", "make test"])
-def test_the_readme_names_the_command(command: str) -> None:
-    assert command in (ROOT / "README.md").read_text()
+def test_every_command_that_a_page_names_exists() -> None:
+    folders = [ROOT, *(ROOT / name for name in ("docs", "charts/admirer", "bundles/demo", "k8s"))]
+    folders += [ROOT / "load_tests", ROOT / "benchmarks", ROOT / "dashboards"]
+    pages = [page for folder in folders for page in folder.glob("*.md")]
+    pages.remove(ROOT / "CHANGELOG.md")  # it may name what is gone
+    text = "\n".join(page.read_text() for page in pages)
+    makes = set(re.findall(r"(?:^|`)make ([a-z][a-z-]*)", text, re.MULTILINE))
+    targets = re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    admirers = set(re.findall(r"(?:`|/bin/)admirer ([a-z]+)", text))
+    assert {"run", "test", "image"} <= makes
+    assert {"ask", "serve", "bank"} <= admirers
+    assert makes - set(targets) == set()
+    assert admirers - set(typer.main.get_command(admirer).commands) == set()  # type: ignore[attr-defined]
 
 
 def test_every_package_with_modules_is_installed() -> None:
