@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from bank.annotations import clean_tags, read_annotations
+from bank.annotations import Annotations, clean_tags, read_annotations
 from bank.examples import MAX_LINE_CHARACTERS, BankError
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "annotations.jsonl"
@@ -24,21 +24,44 @@ def written(folder: Path, *rows: object, name: str = "rows.jsonl") -> Path:
     return file
 
 
-@pytest.mark.skipif(not REAL.exists(), reason=f"the real annotations are not at {REAL.name}")
-def test_every_row_that_people_wrote_in_2022_is_kept() -> None:
-    read = read_annotations(REAL)
+HASTILY_WRITTEN = (
+    (
+        "A man in a red  top sitting alone.",
+        "chair,coat, lamp, lamp,  door,person",
+        "who am I?",
+        "me",
+    ),
+    ("a woman with grey hair", "table, mug, mug,  ", "What color is my hair", "grey."),
+    ("\uf0d8\tA woman, with\nthin glasses", "monitor monitor monitor table window, door", "?", "2"),
+    ("a man beside  a bed", "pen;book; Book ;clock.", "how many books are there? ", " two books"),
+    ("", "door.", "is a door there?", "yes"),
+    ("dark- blond man", "", "what do I wear?", "white and blue"),
+)
+"""Caption, tags, question and answer as people write them when they write hundreds."""
 
-    assert len(read.rows) == 602
+
+def assert_clean(read: Annotations, count: int, labels: set[str]) -> None:
     assert read.bad == ()
-    texts = [
-        text
-        for row in read.rows
-        for text in (row.example.caption, row.example.question, row.example.answer)
-    ]
+    assert len(read.rows) == count
+    examples = [row.example for row in read.rows]
+    texts = [text for each in examples for text in (each.caption, each.question, each.answer)]
     assert all(text == " ".join(text.split()) for text in texts)
-    tags = {tag for row in read.rows for tag in row.example.tags}
+    tags = {tag for each in examples for tag in each.tags}
     assert not any(set(",;.\n\t") & set(tag) or tag != tag.strip() for tag in tags)
-    assert {"chair", "computer", "door"} < tags
+    assert labels <= tags
+
+
+def test_every_row_that_was_written_in_haste_is_kept(tmp_path: Path) -> None:
+    fields = ("caption", "tags", "question", "answer")
+    rows = [dict(zip(fields, row, strict=True)) for row in HASTILY_WRITTEN]
+    labels = {"coat", "lamp", "mug", "monitor", "window", "book", "clock", "door"}
+    assert_clean(read_annotations(written(tmp_path, *rows)), len(rows), labels)
+
+
+def test_every_row_that_people_wrote_in_2022_is_kept() -> None:
+    if not REAL.exists():
+        pytest.skip("the annotations of 2022 are kept outside the repository")
+    assert_clean(read_annotations(REAL), 602, {"chair", "computer", "door"})
 
 
 @pytest.mark.parametrize(
