@@ -43,6 +43,8 @@ def test_a_changed_stage_leaves_the_cluster_as_it_is() -> None:
 
 
 def test_replicas_are_the_autoscalers() -> None:
-    for group in one(render(), "RayService")["spec"]["rayClusterConfig"]["workerGroupSpecs"]:
+    groups = one(render(), "RayService")["spec"]["rayClusterConfig"]["workerGroupSpecs"]
+    assert groups
+    for group in groups:
         assert "replicas" not in group
         assert {"minReplicas", "maxReplicas"} <= set(group)

@@ -189,6 +189,7 @@ def test_the_demo_taggers_boxes_equal_the_reference(scenes: list[Rgb], engine: s
 def test_the_demo_tags_are_the_same_on_both_engines(scenes: list[Rgb]) -> None:
     onnx, torch_ = (load(DEMO, EngineSettings(engine=engine)) for engine in ("onnx", "torch"))
     for found, expected in zip(onnx.tag(scenes), torch_.tag(scenes), strict=True):
+        assert found
         assert [tag.label for tag in found] == [tag.label for tag in expected]
         assert all(
             agrees(tag, (o.label, o.score, o.box)) for tag, o in zip(found, expected, strict=True)
@@ -202,6 +203,7 @@ def test_a_photos_tags_do_not_depend_on_the_batch(scenes: list[Rgb]) -> None:
         (alone,) = model.tag([photo])
         assert [tag.label for tag in alone] == [tag.label for tag in tags]
         centres = [tag.box[0] + tag.box[2] for tag in tags]
+        assert len(centres) > 1
         assert centres == sorted(centres)
 
 

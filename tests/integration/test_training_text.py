@@ -152,6 +152,7 @@ def test_a_perfect_caption_scores_one_in_every_family() -> None:
         "a hand; on the right, a person with brown hair in a red shirt. there is a red mug."
     )
     scores = attribute_scores([(caption, caption)])
+    assert scores
     assert all(score.precision == score.recall == 1 for score in scores.values())
     assert len(facts(caption)) == 10
 

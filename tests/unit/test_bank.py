@@ -15,6 +15,7 @@ from bank.examples import EXAMPLES_FILE, VECTORS_FILE, BankError, Example, Simil
 from bank.fingerprints import fingerprint
 from bank.index import ExampleBank
 from bank.vectors import MadeBy
+from models.pixels import read_rgb
 
 MADE_BY = MadeBy("tiny", "1")
 DIMENSION = 6
@@ -166,7 +167,7 @@ def test_a_photo_and_question_of_the_bank_are_not_found_for_themselves(
     if encoding == "jpeg":
         file = io.BytesIO()
         Image.fromarray(photo).save(file, "JPEG", quality=50)
-        photo = np.asarray(Image.open(file))
+        photo = read_rgb(file)
     if encoding == "smaller":
         photo = np.asarray(Image.fromarray(photo).resize((500, 375)))
     image = CLIP.embed_photos([room(5)])[0]

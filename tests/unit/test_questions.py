@@ -110,8 +110,14 @@ def test_the_missing_thing_is_the_only_one_of_the_three_that_is_absent() -> None
 
 
 def test_knowledge_is_asked_only_where_at_most_one_thing_fits() -> None:
-    both = Scene(1, "test", "hall", (person(),), (SCENE.things[0], Thing("phone", "red", (0,) * 4)))
-    assert not any("tells the time" in text for text in every_form("knowledge", both))
+    clock, phone = SCENE.things[0], Thing("phone", "red", (0,) * 4)
+
+    def asks_for_the_time(*things: Thing) -> bool:
+        scene = Scene(1, "test", "hall", (person(),), things)
+        return any("tells the time" in text for text in every_form("knowledge", scene))
+
+    assert asks_for_the_time(clock)
+    assert not asks_for_the_time(clock, phone)
 
 
 def test_neighbours_are_those_of_the_tags_from_left_to_right() -> None:
