@@ -1,8 +1,8 @@
 """Multi-window, multi-burn-rate alerts on the error budgets (Google SRE workbook, chapter 5).
 
 The long window shows that it matters, the short one that it still goes on, so that an alert
-resolves soon after its cause. The long window must hold a minimum of requests: at night, one
-failure of three requests pages nobody.
+resolves soon after its cause. The long window must hold a minimum of what the share is of: at
+night, one failure of three requests pages nobody.
 """
 
 from collections.abc import Callable
@@ -43,6 +43,11 @@ class Promise:
     record: str
     """Name of the recorded share of bad requests, before its window."""
     bad_share: Callable[[Scope], str]
+    count_record: str
+    """Name of the recorded rate of those that it is a share of, before its window."""
+    count: Callable[[Scope], str]
+    of: str
+    """What they are, for the summary."""
     bad: str
     """What a bad request is, for the summary."""
     first: str
@@ -55,6 +60,9 @@ PROMISES = (
         slo.AVAILABILITY,
         "application:admirer_faults:ratio_rate",
         requests.fault_share,
+        "application:admirer_counted:rate",
+        requests.counted_rate,
+        "questions to",
         "failed with a 5xx",
         "See which code grows (Overview, errors by code): overloaded and deadline_exceeded mean too"
         " little capacity, stage_failed and answerer_failed a failing stage.",
@@ -64,13 +72,14 @@ PROMISES = (
         slo.LATENCY,
         "application:admirer_slow:ratio_rate",
         requests.slow_share,
+        "application:admirer_answered:rate",
+        requests.answered_rate,
+        "answers of",
         f"took more than {slo.LATENCY_S:g} s",
         "Find the stage whose latency grew (Stages). Queue time: add replicas. Inference time:"
         " smaller batches or a faster device. Answerer: the language model.",
     ),
 )
-
-_COUNT = "application:admirer_answers:rate"
 
 
 def _shares(window: str) -> tuple[Recording, ...]:
@@ -79,17 +88,19 @@ def _shares(window: str) -> tuple[Recording, ...]:
     return tuple(Recording(each.record + window, each.bad_share(scope)) for each in PROMISES)
 
 
-def _count(window: str) -> Recording:
-    return Recording(_COUNT + window, requests.answer_rate(replace(SCOPE, window=window)))
+def _counts(window: str) -> tuple[Recording, ...]:
+    scope = replace(SCOPE, window=window)
+    return tuple(Recording(each.count_record + window, each.count(scope)) for each in PROMISES)
 
 
 def _alert(promise: Promise, burn: Burn) -> Alert:
-    long, short, count = promise.record + burn.long, promise.record + burn.short, _COUNT + burn.long
+    long, short = promise.record + burn.long, promise.record + burn.short
+    count = promise.count_record + burn.long
     limit = f"{burn.times:g} * {promise.objective.budget:g}"
     return Alert(
         name=f"{promise.alert}Burns{'Fast' if burn.severity == 'page' else 'Slowly'}",
         severity=burn.severity,
-        summary=f"{{{{ $value | humanizePercentage }}}} of the questions to {APP} in {burn.long}"
+        summary=f"{{{{ $value | humanizePercentage }}}} of the {promise.of} {APP} in {burn.long}"
         f" {promise.bad}: the error budget burns more than {burn.times:g} times as fast as"
         " allowed.",
         description=promise.first,
@@ -116,6 +127,6 @@ def _seconds(window: str) -> int:
 def groups() -> tuple[Group, ...]:
     """Return the recording rules, then the alerts that read them, in one group."""
     shares = (share for window in WINDOWS for share in _shares(window))
-    counts = (_count(burn.long) for burn in BURNS)
+    counts = (count for burn in BURNS for count in _counts(burn.long))
     alerts = (_alert(promise, burn) for promise in PROMISES for burn in BURNS)
     return (Group("admirer-slo", (*shares, *counts, *alerts)),)

@@ -1,7 +1,8 @@
 """Service level objectives and the thresholds of alerts, in one place.
 
 Both objectives are about answers (`/v1/answers`). A refusal because of overload counts against
-availability: to the caller, it is no answer. Invalid requests do not count.
+availability: to the caller, it is no answer. Invalid requests and callers who disconnect do not
+count. Latency is that of answers that were given.
 """
 
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ FAULTS = (
     "answerer_failed",
     "deadline_exceeded",
     "internal_error",
+    "interrupted",
     "model_not_ready",
     "overloaded",
     "stage_failed",

@@ -5,6 +5,7 @@ The bundle says which model: one that runs in this replica, or one behind the Op
 
 from collections.abc import Callable
 
+from deployments.calls import received
 from deployments.errors import AnswererFailed, DeadlineExceeded
 from deployments.language_models import LanguageModel, LocalModel, RemoteModel, reported
 from deployments.messages import Answer, Call, Prompt
@@ -73,7 +74,7 @@ class Answerer:
             DeadlineExceeded: The call's time has passed.
         """
         name = self._model.name
-        with self._tracer.join("answerer", call.trace):
+        async with received("answerer", call, self._tracer):
             try:
                 async with reported(name, self._price, self._meters) as done:
                     completion = await self._model.complete(prompt.messages, call.timeout_s)

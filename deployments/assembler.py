@@ -7,6 +7,7 @@ question and an example's (the 2024 app did so, and asked the model the wrong qu
 import math
 from collections.abc import Sequence
 
+from deployments.calls import received
 from deployments.messages import Call, Example, Message, Prompt
 from deployments.settings import AssemblerSettings
 from deployments.tracing import NO_TRACER, Tracer
@@ -108,9 +109,10 @@ class Assembler:
     ) -> Prompt:
         """Return the prompt for one question; see the function `assemble`.
 
-        It takes no time worth bounding, so the time of the call is not looked at.
+        Raises:
+            DeadlineExceeded: The call came too late.
         """
-        with self._tracer.join("assembler", call.trace):
+        async with received("assembler", call, self._tracer):
             return assemble(
                 self._settings, caption=caption, tags=tags, question=question, examples=examples
             )

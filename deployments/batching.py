@@ -7,11 +7,13 @@ It also fails every item of a batch for one, and waits for callers that have gon
 
 import asyncio
 import contextvars
+import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from deployments.calls import within
 from deployments.errors import AdmirerError, DeadlineExceeded, ModelNotReady, Overloaded
 from deployments.metrics import (
     BATCH_ITEMS,
@@ -25,6 +27,8 @@ from deployments.metrics import (
 from deployments.settings import BatchSettings
 from deployments.tracing import Span, current
 from deployments.yielding import yielding_thread
+
+logger = logging.getLogger("ray.serve")
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
@@ -121,12 +125,8 @@ class Batcher(Generic[Item, Value]):
             # An empty context: the work outlives the request that happens to start it.
             self._working = asyncio.create_task(self._work(), context=contextvars.Context())
         try:
-            async with asyncio.timeout_at(waiting.deadline) as limit:
+            async with within(timeout_s):
                 return await waiting.outcome
-        except TimeoutError:
-            if not limit.expired():
-                raise
-            raise DeadlineExceeded("The time for this request has passed.") from None
         finally:
             self._waiting.pop(waiting, None)
 
@@ -147,19 +147,30 @@ class Batcher(Generic[Item, Value]):
                 outcomes, ran_s = await loop.run_in_executor(self._thread, self._timed, batch)
                 for waiting, outcome in zip(batch, outcomes, strict=True):
                     waiting.settle(outcome)
-                _trace(batch, began_s, ran_s)
-                self._observe(
+                self._report(
+                    batch,
+                    began_s,
                     BatchRun(
                         waited_s=tuple(started - waiting.since for waiting in batch),
                         ran_s=ran_s,
                         failed=sum(isinstance(outcome, BaseException) for outcome in outcomes),
-                    )
+                    ),
                 )
         finally:
             self._working = None
             for waiting in batch:
                 # Only where this task was stopped: nobody may wait for ever.
                 waiting.settle(ModelNotReady("This stage stopped before it was done."))
+
+    def _report(
+        self, batch: Sequence[_Waiting[Item, Value]], began_s: float, run: BatchRun
+    ) -> None:
+        try:
+            _trace(batch, began_s, run.ran_s)
+            self._observe(run)
+        except Exception:
+            # The work goes on: others wait for it.
+            logger.exception("A run of the model could not be reported.")
 
     def _take(self, now: float) -> list[_Waiting[Item, Value]]:
         """Return the next batch, the longest waiting first; empty when nobody waits."""

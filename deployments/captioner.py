@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from deployments.batching import Batcher, metered_batcher
+from deployments.calls import received
 from deployments.health import ModelHealth
 from deployments.messages import Call, Photo
 from deployments.metrics import NO_METERS, Meters
@@ -71,7 +72,7 @@ class Captioner:
         async def caption() -> str:
             return await self._batcher.submit(await decoded(photo), call.timeout_s)
 
-        with self._tracer.join("captioner", call.trace):
+        async with received("captioner", call, self._tracer):
             return await self._recent.get(photo, caption)
 
     async def check_health(self) -> None:

@@ -3,13 +3,13 @@
 Both report the same metrics, so that a change from one to the other keeps its graphs.
 """
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Protocol
 
 from deployments.batching import Batcher, metered_batcher
+from deployments.calls import CANCELLED, outcome
 from deployments.errors import DeadlineExceeded, Overloaded
 from deployments.health import ModelHealth
 from deployments.messages import Message
@@ -144,7 +144,7 @@ async def reported(
     model: str, price: Price | None, meters: Meters
 ) -> AsyncIterator[Callable[[Completion], None]]:
     """Report what becomes of one prompt; give what comes back to the value of this context."""
-    outcome, started = "ok", time.perf_counter()
+    became, started = "ok", time.perf_counter()
     labels = {"model": model}
     about = {"gen_ai.operation.name": "chat", "gen_ai.request.model": model}
     with current().child(f"chat {model}", "client", about) as span:
@@ -162,25 +162,23 @@ async def reported(
         try:
             yield done
         except BaseException as error:
-            outcome = _outcome(error)
-            span.fail(outcome)
+            became = _outcome(error)
+            span.fail(became)
             raise
         finally:
-            meters.record(LLM_REQUESTS, labels={**labels, "outcome": outcome})
+            meters.record(LLM_REQUESTS, labels={**labels, "outcome": became})
             meters.record(LLM_SECONDS, time.perf_counter() - started, labels)
 
 
 def _outcome(error: BaseException) -> str:
     if isinstance(error, ChatError):
         return error.outcome
-    for kind, outcome in _OUTCOMES.items():
-        if isinstance(error, kind):
-            return outcome
-    return "error"
+    return _OUTCOMES.get(outcome(error), "error")
 
 
-_OUTCOMES: Mapping[type[BaseException], str] = {
-    DeadlineExceeded: "timeout",
-    Overloaded: "overloaded",
-    asyncio.CancelledError: "cancelled",
+_OUTCOMES: Mapping[str, str] = {
+    DeadlineExceeded.code: "timeout",
+    Overloaded.code: "overloaded",
+    CANCELLED: "cancelled",
 }
+"""What became of a prompt, by how its call ended."""

@@ -41,6 +41,9 @@ class Call:
     timeout_s: float
     trace: TraceContext | None = None
     """The caller's place in the trace; None where nothing is traced, or in one process."""
+    sent_at_s: float | None = None
+    """Unix time at which `timeout_s` was left; None in one process. It only judges how a call that
+    was cancelled ended: a call on its way may wait for a replica, and its time goes on."""
 
 
 @dataclass(frozen=True, slots=True)

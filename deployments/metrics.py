@@ -39,20 +39,22 @@ class Metric:
 REQUESTS = Metric(
     "counter",
     "admirer_requests",
-    "Requests by route and by what became of them: ok, or the code of the problem document.",
+    "Requests by route and by what became of them: ok, the code of the problem document,"
+    " client_gone (the caller hung up) or interrupted (the server stopped).",
     ("route", "code"),
 )
 REQUEST_SECONDS = Metric(
     "histogram",
     "admirer_request_seconds",
-    "From the first byte of a request to the end of its answer.",
+    "From the first byte of a request to the end of its answer; of requests that were answered.",
     ("route",),
     _SECONDS,
 )
 STAGE_CALLS = Metric(
     "counter",
     "admirer_stage_calls",
-    "Calls of a stage by what became of them: ok, or the code of the error.",
+    "Calls of a stage by what became of them: ok, the code of the error, or cancelled (nobody"
+    " waited for it any more).",
     ("stage", "code"),
 )
 STAGE_SECONDS = Metric(

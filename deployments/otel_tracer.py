@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import TYPE_CHECKING
 
+from deployments.calls import code_of
 from deployments.tracing import (
     STAGE,
     Attributes,
@@ -20,7 +21,6 @@ from deployments.tracing import (
     Span,
     TraceContext,
     as_current,
-    code_of,
     current,
 )
 

@@ -15,6 +15,7 @@ from bank.fingerprints import fingerprint
 from bank.index import ExampleBank, Vector
 from bank.release import load_bank
 from deployments.batching import Batcher, metered_batcher
+from deployments.calls import received
 from deployments.errors import BadQuestion
 from deployments.health import ModelHealth
 from deployments.messages import Call, Embeddings, Example, Photo
@@ -91,7 +92,7 @@ class Retriever:
             Overloaded: Too many photos and texts wait.
             DeadlineExceeded: The call's time has passed.
         """
-        with self._tracer.join("retriever", call.trace):
+        async with received("retriever", call, self._tracer):
             found = await self._find(photo, question, k, call, exclude)
         if found:
             self._meters.record(BEST_SIMILARITY, found[0].similarity)
@@ -105,7 +106,7 @@ class Retriever:
             Overloaded: Too many photos and texts wait.
             DeadlineExceeded: The call's time has passed.
         """
-        with self._tracer.join("retriever", call.trace):
+        async with received("retriever", call, self._tracer):
             arrays = [await decoded(photo) for photo in photos]
             items: list[Rgb | str] = [*arrays, *texts]
             vectors = await asyncio.gather(

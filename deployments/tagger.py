@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from deployments.batching import Batcher, metered_batcher
+from deployments.calls import received
 from deployments.health import ModelHealth
 from deployments.messages import Call, Photo, Tag
 from deployments.metrics import NO_METERS, Meters
@@ -72,7 +73,7 @@ class Tagger:
         async def tag() -> tuple[Tag, ...]:
             return await self._batcher.submit(await decoded(photo), call.timeout_s)
 
-        with self._tracer.join("tagger", call.trace):
+        async with received("tagger", call, self._tracer):
             return await self._recent.get(photo, tag)
 
     async def check_health(self) -> None:

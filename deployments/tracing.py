@@ -5,14 +5,11 @@ processes its place in the trace travels in `Call`. So only what takes a request
 needs a `Tracer`. OpenTelemetry itself is imported in `deployments.otel_tracer` alone.
 """
 
-import asyncio
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Literal, Protocol
-
-from deployments.errors import AdmirerError
 
 Attributes = Mapping[str, str | int | float | bool]
 """Names follow OpenTelemetry's semantic conventions or begin with `admirer.`. No value is a
@@ -137,15 +134,6 @@ def as_current(span: Span) -> Iterator[None]:
     finally:
         # Not a token: the end of an async generator may run in another context than its start.
         _current.set(before)
-
-
-def code_of(error: BaseException) -> str:
-    """Return what a span says of an error: our code, or the name of what nobody foresaw."""
-    if isinstance(error, AdmirerError):
-        return error.code
-    if isinstance(error, asyncio.CancelledError | GeneratorExit):
-        return "cancelled"
-    return type(error).__name__
 
 
 class NoTracer:

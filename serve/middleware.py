@@ -4,6 +4,7 @@ Plain ASGI: Starlette's own base class for middleware would read bodies ahead an
 caller has gone.
 """
 
+import asyncio
 import logging
 import re
 import secrets
@@ -14,15 +15,26 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from deployments.calls import INTERNAL, OK
 from deployments.errors import BadRequest
 from deployments.logs import fields
 from deployments.metrics import REQUEST_SECONDS, REQUESTS, Meters
 from deployments.tracing import NO_TRACER, Span, TraceContext, Tracer
-from serve.problems import INTERNAL, internal_problem
+from serve.problems import (
+    CLIENT_GONE,
+    CLIENT_GONE_STATUS,
+    INTERRUPTED,
+    KINDS,
+    internal_problem,
+)
 
 REQUEST_ID = "X-Request-ID"
 HEALTH = "/health/"
 """Asked every few seconds: neither traced nor, while all is well, in the log."""
+
+HANG_UP_SEEN_WITHIN_S = 1.0
+"""After a cancellation. Ray cancels the work of a caller that has gone without saying why, and over
+its default transport sometimes before the app is told of the hang-up."""
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _SANE_ID = re.compile(r"[\w.:=+/-]{1,128}", re.ASCII)
@@ -80,8 +92,10 @@ class Requests:
         try:
             await self._app(scope, receive, send_with_id)
         except ClientDisconnect:
-            status = status or 499
-            scope["state"]["code"] = "client_gone"
+            status, scope["state"]["code"] = CLIENT_GONE_STATUS, CLIENT_GONE
+        except asyncio.CancelledError:
+            status, scope["state"]["code"] = await _stopped(receive)
+            raise
         except Exception:
             scope["state"]["code"] = INTERNAL
             logger.exception(
@@ -91,13 +105,16 @@ class Requests:
                 raise
             await internal_problem(request_id)(scope, receive, send_with_id)
         finally:
-            took_s = time.perf_counter() - started
-            route = getattr(scope.get("route"), "path", "other")
-            code = scope["state"].get("code", "ok")
-            self._meters.record(REQUESTS, labels={"route": route, "code": code})
+            self._report(scope, status, time.perf_counter() - started, span)
+
+    def _report(self, scope: Scope, status: int, took_s: float, span: Span) -> None:
+        route = getattr(scope.get("route"), "path", "other")
+        code = scope["state"].get("code", OK)
+        self._meters.record(REQUESTS, labels={"route": route, "code": code})
+        if code == OK:
             self._meters.record(REQUEST_SECONDS, took_s, {"route": route})
-            _describe(span, scope, route, status, code)
-            self._log(scope, route, status, code, took_s)
+        _describe(span, scope, route, status, code)
+        self._log(scope, route, status, code, took_s)
 
     def _log(self, scope: Scope, route: str, status: int, code: str, took_s: float) -> None:
         request_id, took_ms = scope["state"]["request_id"], round(took_s * 1000, 1)
@@ -123,6 +140,17 @@ class Requests:
                 bundle=self._bundle,
             ),
         )
+
+
+async def _stopped(receive: Receive) -> tuple[int, str]:
+    """Return status and code of a request that was cancelled: by its caller or by the server."""
+    try:
+        async with asyncio.timeout(HANG_UP_SEEN_WITHIN_S):
+            while (await receive())["type"] != "http.disconnect":
+                pass
+    except (Exception, asyncio.CancelledError):  # noqa: BLE001 - no hang-up is known of
+        return KINDS[INTERRUPTED].status, INTERRUPTED
+    return CLIENT_GONE_STATUS, CLIENT_GONE
 
 
 def _request_id(scope: Scope) -> str:

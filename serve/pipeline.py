@@ -11,8 +11,8 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequen
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from deployments.calls import OUT_OF_TIME
-from deployments.errors import AdmirerError, BadRequest, DeadlineExceeded
+from deployments.calls import code_of, within
+from deployments.errors import AdmirerError, BadRequest
 from deployments.logs import fields
 from deployments.messages import (
     Answer,
@@ -25,7 +25,7 @@ from deployments.messages import (
     Tag,
 )
 from deployments.metrics import DEGRADED_ANSWERS, NO_METERS, Meters
-from deployments.tracing import STAGE, code_of, current
+from deployments.tracing import STAGE, current
 from serve.settings import Degrade
 
 OPTIONAL_SHARE = 0.5
@@ -169,7 +169,7 @@ class Pipeline:
     async def unready(self, call: Call) -> tuple[Stage, ...]:
         """Return the stages that could not answer now."""
         errors = await asyncio.gather(
-            *(_within(check, call) for check in self.checks.values()), return_exceptions=True
+            *(_checked(check, call) for check in self.checks.values()), return_exceptions=True
         )
         for stage, error in zip(self.checks, errors, strict=True):
             if isinstance(error, Exception) and not isinstance(error, AdmirerError):
@@ -208,7 +208,8 @@ class _Run:
         started = time.perf_counter()
         with current().child(TIMED_AS[stage], "client", {STAGE: stage}) as span:
             try:
-                return await _within(start, replace(self._call, timeout_s=left_s))
+                async with within(left_s):
+                    return await start(replace(self._call, timeout_s=left_s))
             except BadRequest:
                 raise
             except Exception as error:
@@ -238,21 +239,9 @@ class _Run:
         )
 
 
-async def _within(start: Callable[[Call], Awaitable[Value]], call: Call) -> Value:
-    """Return what `start` returns within the call's time.
-
-    Raises:
-        DeadlineExceeded: It did not return in time; what it started is cancelled.
-    """
-    if call.timeout_s <= 0:
-        raise DeadlineExceeded(OUT_OF_TIME)
-    try:
-        async with asyncio.timeout(call.timeout_s) as limit:
-            return await start(call)
-    except TimeoutError:
-        if not limit.expired():
-            raise
-        raise DeadlineExceeded(OUT_OF_TIME) from None
+async def _checked(check: Check, call: Call) -> None:
+    async with within(call.timeout_s):
+        await check(call)
 
 
 def _since_ms(started: float) -> float:

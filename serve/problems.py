@@ -12,6 +12,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from deployments.calls import INTERNAL
 from deployments.errors import AdmirerError
 from serve.schemas import Problem
 
@@ -25,7 +26,11 @@ class Kind(NamedTuple):
     title: str
 
 
-INTERNAL = "internal_error"
+CLIENT_GONE = "client_gone"
+"""The caller hung up: of log and metrics only, since nobody is there to be told."""
+CLIENT_GONE_STATUS = 499
+"""As nginx, HAProxy and Ray Serve log it."""
+INTERRUPTED = "interrupted"
 
 KINDS: Mapping[str, Kind] = {
     "bad_request": Kind(HTTPStatus.BAD_REQUEST, "The request is not as documented"),
@@ -45,6 +50,7 @@ KINDS: Mapping[str, Kind] = {
     "deadline_exceeded": Kind(HTTPStatus.GATEWAY_TIMEOUT, "The time has passed"),
     "answerer_failed": Kind(HTTPStatus.BAD_GATEWAY, "The language model failed"),
     "stage_failed": Kind(HTTPStatus.INTERNAL_SERVER_ERROR, "A stage failed"),
+    INTERRUPTED: Kind(HTTPStatus.SERVICE_UNAVAILABLE, "The server stopped while it answered"),
     INTERNAL: Kind(HTTPStatus.INTERNAL_SERVER_ERROR, "Something went wrong here"),
 }
 

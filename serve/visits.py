@@ -13,8 +13,7 @@ from fastapi import Request, Response
 from pydantic import BaseModel
 from starlette.requests import ClientDisconnect
 
-from deployments.calls import OUT_OF_TIME
-from deployments.errors import DeadlineExceeded
+from deployments.calls import within
 from deployments.messages import Call
 from deployments.tracing import current
 from serve.requests import read_request
@@ -72,14 +71,9 @@ async def serve_visit(
     """
     visit = Visit(request.state.request_id, timeout_s)
     request.state.timings_ms = visit.timings_ms
-    try:
-        async with asyncio.timeout(timeout_s) as limit:
-            body = await read_request(request, kind)
-            value = await _while_there(request, work(body, visit))
-    except TimeoutError:
-        if not limit.expired():
-            raise
-        raise DeadlineExceeded(OUT_OF_TIME) from None
+    async with within(timeout_s):
+        body = await read_request(request, kind)
+        value = await _while_there(request, work(body, visit))
     timings = visit.finish().items()
     response.headers["Server-Timing"] = ", ".join(f"{name};dur={ms:g}" for name, ms in timings)
     return value

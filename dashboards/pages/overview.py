@@ -84,8 +84,9 @@ _HEALTH = Row(
             About(
                 "Error rate",
                 "percentunit",
-                "Share of requests for an answer that failed with a 5xx in the last 5 minutes. The "
-                f"objective allows {slo.AVAILABILITY.budget:.1%}; the codes are below.",
+                "Share of requests for an answer that failed with a 5xx in the last 5 minutes; invalid "
+                "requests and callers who disconnected are not counted. The objective allows "
+                f"{slo.AVAILABILITY.budget:.1%}; the codes are below.",
             ),
             Query(requests.fault_share(_NOW), "errors"),
             limits=high(slo.AVAILABILITY.budget, 10 * slo.AVAILABILITY.budget),
@@ -95,8 +96,8 @@ _HEALTH = Row(
             About(
                 "Latency, p95",
                 "s",
-                f"The objective is {slo.LATENCY_S:g} s. Above it, the table below shows which "
-                "stage is slow.",
+                f"Of answers; the objective is {slo.LATENCY_S:g} s. Above it, the table below shows "
+                "which stage is slow.",
             ),
             Query(requests.answer_seconds(_NOW, 0.95), "p95"),
             limits=high(slo.LATENCY_S / 2, slo.LATENCY_S),
@@ -160,7 +161,8 @@ _REQUESTS = Row(
                 "reqps",
                 "Requests by the code of their problem document. overloaded: more load than the "
                 "replicas can take; deadline_exceeded: a stage is too slow; answerer_failed: the "
-                "language model; bad_*: invalid requests, not our fault.",
+                "language model; interrupted: the server stopped; bad_*: invalid requests, and "
+                "client_gone: callers who disconnected, both not our fault.",
             ),
             Query(requests.failed_request_rate(CHOSEN), "{{code}}"),
             stacked=True,
@@ -180,8 +182,8 @@ _REQUESTS = Row(
             About(
                 "Distribution of latency",
                 "s",
-                "Requests by latency. Two bands: refusals below and answers above, or cached and "
-                "new photos. A rising band is a growing queue.",
+                "Answers by latency; refusals and failures are not among them. Two bands: cached "
+                "and new photos. A rising band is a growing queue.",
             ),
             requests.answer_seconds_spread(CHOSEN),
             width=8,
@@ -190,8 +192,8 @@ _REQUESTS = Row(
             About(
                 "Latency by route, p95",
                 "s",
-                "Captions, tags and searches are each answered by one stage: if one of them is "
-                "slow, so is that stage in answers.",
+                "Of requests that were answered. Captions, tags and searches are each answered by "
+                "one stage: if one of them is slow, so is that stage in answers.",
             ),
             Query(requests.request_seconds(CHOSEN, 0.95), "{{route}}"),
         ),

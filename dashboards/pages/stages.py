@@ -52,8 +52,8 @@ _EACH = Row(
                 "Calls by outcome",
                 "reqps",
                 "overloaded: its queue is full; deadline_exceeded: it is too slow; stage_failed: "
-                "its log has a traceback; model_not_ready: no replica is ready; cancelled: the "
-                "caller disconnected, no fault.",
+                "its log has a traceback; model_not_ready: no replica is ready; cancelled: nobody "
+                "waited any more (the caller disconnected, or the answer had failed), no fault.",
             ),
             Query(stages.outcome_rate(CHOSEN), "{{code}}"),
             width=6,
@@ -64,8 +64,9 @@ _EACH = Row(
             About(
                 "Errors and degraded answers",
                 "percentunit",
-                "Share of calls that failed, and of calls whose answer was made without this "
-                "stage. Degraded without errors: the stage is too slow for the ingress to wait.",
+                "Share of calls that failed or hung, and of calls whose answer was made without this "
+                "stage. Cancelled calls are not counted. Degraded without errors: the stage is too "
+                "slow for the ingress to wait.",
             ),
             Query(stages.error_share(CHOSEN), "errors"),
             Query(stages.degraded_share(CHOSEN), "degraded"),

@@ -23,8 +23,10 @@ from deployments.metrics import (
     QUESTION_CHARACTERS,
 )
 
-# A prompt whose caller went away, or that waited in vain here, says nothing about the model.
-_UNHAPPY = ('outcome!~"ok|cancelled|overloaded"',)
+# A prompt whose caller went away, or that waited in vain here, says nothing about the model. One
+# that ran out of time does: its outcome is `timeout`, whoever stopped it.
+_ENDED = ('outcome!~"cancelled|overloaded"',)
+_FAILED = ('outcome!~"ok|cancelled|overloaded"',)
 
 
 def prompt_rate(scope: Scope) -> str:
@@ -33,9 +35,9 @@ def prompt_rate(scope: Scope) -> str:
 
 
 def llm_fault_share(scope: Scope) -> str:
-    """Return the share of prompts that ended without an answer, by model."""
-    failed = rate(LLM_REQUESTS, scope, "model", matchers=_UNHAPPY)
-    return share(failed, rate(LLM_REQUESTS, scope, "model"))
+    """Return the share without an answer of the prompts that the model had its time for."""
+    failed = rate(LLM_REQUESTS, scope, "model", matchers=_FAILED)
+    return share(failed, rate(LLM_REQUESTS, scope, "model", matchers=_ENDED))
 
 
 def refused_share(scope: Scope) -> str:

@@ -18,6 +18,8 @@ _ANSWERS = (f'route="{slo.ROUTE}"',)
 # Health checks would hide what people see, and unknown addresses are not ours.
 _PUBLIC = ('route=~"/v1/.*"',)
 _FAULTS = f'code=~"{"|".join(slo.FAULTS)}"'
+# Neither what callers do wrong nor a caller who hangs up tells how well the app works.
+_COUNTED = f'code=~"ok|{"|".join(slo.FAULTS)}"'
 
 
 def request_rate(scope: Scope) -> str:
@@ -30,38 +32,48 @@ def answer_rate(scope: Scope) -> str:
     return rate(REQUESTS, scope, matchers=_ANSWERS)
 
 
+def counted_rate(scope: Scope) -> str:
+    """Return requests for an answer a second that had one, or should have."""
+    return rate(REQUESTS, scope, matchers=(*_ANSWERS, _COUNTED))
+
+
+def answered_rate(scope: Scope) -> str:
+    """Return answers a second."""
+    return observations(REQUEST_SECONDS, scope, matchers=_ANSWERS)
+
+
 def failed_request_rate(scope: Scope) -> str:
     """Return requests a second by the code of their problem document."""
     return rate(REQUESTS, scope, "code", matchers=(*_PUBLIC, 'code!="ok"'))
 
 
 def request_seconds(scope: Scope, q: float) -> str:
-    """Return the q-quantile of seconds by route."""
+    """Return the q-quantile of seconds of answered requests, by route."""
     return quantile(q, REQUEST_SECONDS, scope, "route", matchers=_PUBLIC)
 
 
 def answer_seconds(scope: Scope, q: float) -> str:
-    """Return the q-quantile of seconds of requests for an answer."""
+    """Return the q-quantile of seconds of answers."""
     return quantile(q, REQUEST_SECONDS, scope, matchers=_ANSWERS)
 
 
 def answer_seconds_spread(scope: Scope) -> str:
-    """Return requests for an answer a second in each bucket of seconds."""
+    """Return answers a second in each bucket of seconds."""
     return buckets(REQUEST_SECONDS, scope, matchers=_ANSWERS)
 
 
 def fault_share(scope: Scope) -> str:
-    """Return the share of requests for an answer that failed by our fault."""
+    """Return the share that failed by our fault of the requests that should have had an answer."""
     faults = rate(REQUESTS, scope, matchers=(*_ANSWERS, _FAULTS))
-    return share(faults, answer_rate(scope))
+    return share(faults, counted_rate(scope))
 
 
 def slow_share(scope: Scope) -> str:
-    """Return the share of requests for an answer that took longer than promised."""
+    """Return the share of answers that took longer than promised."""
     in_time = (*_ANSWERS, f'le="{slo.LATENCY_S}"')
     chosen = select(REQUEST_SECONDS, scope, *in_time, suffix="_bucket")
     fast = aggregate("sum", f"rate({chosen}[{scope.window}])", scope)
-    return f"1 - {share(fast, observations(REQUEST_SECONDS, scope, matchers=_ANSWERS))}"
+    return f"1 - {share(fast, answered_rate(scope))}"
 
 
 def availability_burn(scope: Scope) -> str:

@@ -29,9 +29,12 @@ def outcome_rate(scope: Scope) -> str:
 
 
 def error_share(scope: Scope) -> str:
-    """Return the share of calls that failed, by stage; callers that went away do not count."""
+    """Return the share of calls that failed, by stage.
+
+    A call that nobody waited for any more (`cancelled`) is neither a failure nor a success.
+    """
     failed = rate(STAGE_CALLS, scope, "stage", matchers=('code!~"ok|cancelled"',))
-    return share(failed, call_rate(scope))
+    return share(failed, rate(STAGE_CALLS, scope, "stage", matchers=('code!="cancelled"',)))
 
 
 def call_seconds(scope: Scope, q: float) -> str:

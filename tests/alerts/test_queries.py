@@ -42,6 +42,7 @@ REPLICAS = {
     'ray_admirer_stage_max_replicas{stage="captioner",deployment="ingress"}': "4",
 }
 ANSWERS = 'ray_admirer_requests_total{route="/v1/answers",code="%s"}'
+PROMPTS = 'ray_admirer_llm_requests_total{model="m",outcome="%s"}'
 CALLS = 'ray_admirer_stage_calls_total{stage="tagger",code="%s"}'
 
 Series = dict[str, str]
@@ -113,9 +114,9 @@ Found = dict[str, float]
         ),
         pytest.param(
             {
-                ANSWERS % "ok": "0+97x10",
+                ANSWERS % "ok": "0+99x10",
                 ANSWERS % "overloaded": "0+1x10",
-                ANSWERS % "bad_image": "0+2x10",
+                ANSWERS % "bad_image": "0+900x10",
             },
             requests.availability_budget_left(ALL),
             {"{}": -1},
@@ -125,11 +126,33 @@ Found = dict[str, float]
             {
                 CALLS % "ok": "0+90x10",
                 CALLS % "stage_failed": "0+5x10",
-                CALLS % "cancelled": "0+5x10",
+                CALLS % "deadline_exceeded": "0+5x10",
+                CALLS % "cancelled": "0+900x10",
             },
             stages.error_share(ALL),
-            {'{stage="tagger"}': 0.05},
-            id="a caller that went away is no error of the stage",
+            {'{stage="tagger"}': 0.1},
+            id="a stage that hangs fails, and a call that nobody waits for counts neither way",
+        ),
+        pytest.param(
+            {
+                PROMPTS % "ok": "0+80x10",
+                PROMPTS % "timeout": "0+20x10",
+                PROMPTS % "cancelled": "0+900x10",
+                PROMPTS % "overloaded": "0+900x10",
+            },
+            answers.llm_fault_share(ALL),
+            {'{model="m"}': 0.2},
+            id="a model that hangs fails, whoever else hung up or was refused",
+        ),
+        pytest.param(
+            {
+                ANSWERS % "ok": "0+90x10",
+                ANSWERS % "deadline_exceeded": "0+10x10",
+                ANSWERS % "client_gone": "0+900x10",
+            },
+            requests.fault_share(ALL),
+            {"{}": 0.1},
+            id="a caller who hangs up is neither answered nor failed",
         ),
         pytest.param(
             {

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 
-from deployments.tracing import Attributes, Kind, Span, TraceContext, as_current, code_of, current
+from deployments.calls import code_of
+from deployments.tracing import Attributes, Kind, Span, TraceContext, as_current, current
 
 
 @dataclass(eq=False)

@@ -279,3 +279,14 @@ def test_at_twice_the_capacity_those_who_are_accepted_keep_their_latency() -> No
     assert load.refused > 0.4 * 178 * 60
     # Two batches before it and its own.
     assert max(load.latencies_s) <= 3 * 0.18 + 0.001
+
+
+async def test_an_observer_that_fails_strands_nobody() -> None:
+    def fail(run: BatchRun) -> None:
+        raise ZeroDivisionError(run)
+
+    batcher: Batcher[int, int] = Batcher(
+        lambda items: items, max_size=1, max_waiting=8, observe=fail
+    )
+    found = await asyncio.gather(*(batcher.submit(n, 2) for n in range(3)))
+    assert found == [0, 1, 2]

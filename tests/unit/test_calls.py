@@ -1,27 +1,11 @@
 import asyncio
-from collections.abc import Callable, Generator
-from typing import Any
 
 import pytest
+from unit.fake_handles import FakeResponse
 
 from deployments.calls import call_stage
 from deployments.errors import BadImage, DeadlineExceeded
 from deployments.messages import Call
-
-
-class FakeResponse:
-    """As much of Ray's `DeploymentResponse` as a call uses; the work runs until cancelled."""
-
-    def __init__(self, work: Callable[[], Any]) -> None:
-        self.work = asyncio.ensure_future(work())
-        self.is_cancelled = False
-
-    def __await__(self) -> Generator[Any, None, Any]:
-        return asyncio.shield(self.work).__await__()
-
-    def cancel(self) -> None:
-        self.is_cancelled = True
-        self.work.cancel()
 
 
 async def forever() -> None:

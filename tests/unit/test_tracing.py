@@ -9,10 +9,11 @@ from unit.fake_tracer import FakeTracer
 
 from deployments.assembler import Assembler
 from deployments.batching import Batcher
+from deployments.calls import code_of
 from deployments.errors import BadImage, DeadlineExceeded, StageFailed
 from deployments.messages import Call
 from deployments.settings import AssemblerSettings
-from deployments.tracing import NO_SPAN, NO_TRACER, TraceContext, as_current, code_of, current
+from deployments.tracing import NO_SPAN, NO_TRACER, TraceContext, as_current, current
 from models.bundle import Bundle
 from serve.api import create_api
 from serve.settings import AppSettings
