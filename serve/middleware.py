@@ -33,8 +33,8 @@ HEALTH = "/health/"
 """Asked every few seconds: neither traced nor, while all is well, in the log."""
 
 HANG_UP_SEEN_WITHIN_S = 1.0
-"""After a cancellation. Ray cancels the work of a caller that has gone without saying why, and over
-its default transport sometimes before the app is told of the hang-up."""
+"""After a cancellation: Ray cancels the work of a caller that has gone without saying why, and
+sometimes before the app is told of the hang-up."""
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _SANE_ID = re.compile(r"[\w.:=+/-]{1,128}", re.ASCII)
@@ -143,13 +143,19 @@ class Requests:
 
 
 async def _stopped(receive: Receive) -> tuple[int, str]:
-    """Return status and code of a request that was cancelled: by its caller or by the server."""
+    """Return status and code of a request that was cancelled: by its caller or by the server.
+
+    Where the caller has gone, the server says so, or what it reads from the caller is broken:
+    Ray's default transport cancels that with the request. Else it waits for more in silence.
+    """
     try:
         async with asyncio.timeout(HANG_UP_SEEN_WITHIN_S):
             while (await receive())["type"] != "http.disconnect":
                 pass
-    except (Exception, asyncio.CancelledError):  # noqa: BLE001 - no hang-up is known of
+    except (TimeoutError, asyncio.CancelledError):
         return KINDS[INTERRUPTED].status, INTERRUPTED
+    except Exception:  # noqa: BLE001, S110 - whatever it is, nothing comes from there any more
+        pass
     return CLIENT_GONE_STATUS, CLIENT_GONE
 
 

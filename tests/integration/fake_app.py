@@ -22,10 +22,12 @@ from ray.serve.schema import LoggingConfig
 from bank.examples import Example
 from bank.index import ExampleBank
 from bank.vectors import BankVectors, MadeBy
+from deployments.language_models import RemoteModel
 from deployments.messages import Message
 from deployments.metrics import LLM_RETRIES, Meters
 from deployments.retriever import Retrieval
 from models.chat import Completion
+from models.chat.openai import OpenAIChat
 from models.tagging import Tag
 from serve.app import Loaders, bind
 from serve.settings import AppSettings
@@ -102,8 +104,11 @@ class FakeLanguageModel:
 
     async def complete(self, messages: Sequence[Message], timeout_s: float) -> Completion:
         self.stage.note(f"started {os.getpid()}")
+        behaviour = self.stage.behaviour()
         try:
-            await asyncio.sleep(self.stage.behaviour().get("delay_s", 0))
+            if server := behaviour.get("server"):
+                return await self._far_away(server).complete(messages, timeout_s)
+            await asyncio.sleep(behaviour.get("delay_s", 0))
         except asyncio.CancelledError:
             self.stage.note("cancelled")
             raise
@@ -111,6 +116,20 @@ class FakeLanguageModel:
         # As if each prompt had been sent twice: only a server far away makes it so.
         self.meters.record(LLM_RETRIES, labels={"model": self.name})
         return Completion(messages[-1].content.splitlines()[-1], len(messages), 1, 0.001)
+
+    def _far_away(self, server: str) -> RemoteModel:
+        """The real client of a server, with the retries of its default settings."""
+        return RemoteModel(
+            OpenAIChat(
+                base_url=server,
+                api_key="key",
+                model=self.name,
+                timeout_s=20,
+                max_retries=2,
+                temperature=0,
+                max_new_tokens=8,
+            )
+        )
 
     def check_health(self) -> None:
         """Return."""

@@ -65,11 +65,13 @@ class Prometheus:
 
 
 @contextmanager
-def prometheus_over(metrics_url: str, folder: Path) -> Iterator[Prometheus]:
-    """Start one that scrapes the address and has the chart's rules, and stop it afterwards."""
+def prometheus_over(
+    metrics_url: str, folder: Path, rules: Path = RULES / "*.yaml"
+) -> Iterator[Prometheus]:
+    """Start one that scrapes the address and has the rules, and stop it afterwards."""
     port = free_port()
     config = folder / "prometheus.yaml"
-    config.write_text(yaml.safe_dump(_config(httpx.URL(metrics_url))))
+    config.write_text(yaml.safe_dump(_config(httpx.URL(metrics_url), rules)))
     command: list[str | Path] = [program("prometheus"), f"--config.file={config}"]
     command += [f"--storage.tsdb.path={folder / 'data'}", f"--web.listen-address=127.0.0.1:{port}"]
     with (folder / "prometheus.log").open("w") as log:
@@ -87,10 +89,10 @@ def prometheus_over(metrics_url: str, folder: Path) -> Iterator[Prometheus]:
         process.wait(30)
 
 
-def _config(metrics_url: httpx.URL) -> dict[str, Any]:
+def _config(metrics_url: httpx.URL, rules: Path) -> dict[str, Any]:
     return {
         "global": {"scrape_interval": f"{SCRAPE_EVERY_S}s", "evaluation_interval": "2s"},
-        "rule_files": [str(RULES / "*.yaml")],
+        "rule_files": [str(rules)],
         "scrape_configs": [
             {
                 "job_name": "admirer",

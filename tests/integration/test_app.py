@@ -4,33 +4,24 @@ One file, though long: each transport's app takes half a minute to start, and al
 """
 
 import asyncio
-import io
 import json
 import logging
 import os
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
 
-import httpx
 import pytest
 from integration.otlp_receiver import OtlpReceiver, drawn, otlp_receiver
-from PIL import Image
+from integration.steered_app import RunningApp, steered_app
 from prometheus_client.parser import text_string_to_metric_families
 
 from deployments.metrics import CACHE_LOOKUPS, METRICS
 from serve.pipeline import TIMED_AS
-from serve.transport import Transport, environment, free_port
+from serve.transport import Transport
 
 logger = logging.getLogger(__name__)
 
-CHECKOUT = Path(__file__).parents[2]
-START_WITHIN_S = 240
 TIMEOUT_S = 15
 ONE_AT_A_TIME = {"max_size": 1, "max_waiting": 2}
 SETTINGS = {
@@ -57,104 +48,23 @@ SETTINGS = {
 }
 
 
-@dataclass(frozen=True)
-class RunningApp:
-    """The app of `fake_app.py`, over HTTP and through its folder."""
-
-    folder: Path
-    url: str
-    metrics_url: str
-    receiver: OtlpReceiver
-    """Of traces."""
-
-    def behave(self, **behaviours: dict[str, Any]) -> None:
-        """Set how the fake models behave, and forget what they did."""
-        (self.folder / "done").write_text("")
-        (self.folder / "behaviour.json").write_text(json.dumps(behaviours))
-
-    def done(self, what: str) -> list[str]:
-        lines = (self.folder / "done").read_text().splitlines()
-        return [line for line in lines if line.startswith(what)]
-
-    def client(self, timeout_s: float = TIMEOUT_S + 15) -> httpx.AsyncClient:
-        return httpx.AsyncClient(base_url=self.url, timeout=timeout_s)
-
-    async def ask(self, client: httpx.AsyncClient, **headers: str) -> httpx.Response:
-        return await client.post(
-            "/v1/answers",
-            files={"image": ("photo.jpg", photo(), "image/jpeg")},
-            data={"question": "what is it?"},
-            headers=headers,
-        )
-
-    def log(self) -> list[dict[str, Any]]:
-        """Every line of every process of the app."""
-        files = list((self.folder / "logs").glob("*.log"))
-        return [json.loads(line) for file in files for line in file.read_text().splitlines()]
-
-    async def becomes(self, truth: Callable[[], bool], within_s: float = 10) -> bool:
-        until = time.monotonic() + within_s
-        while not truth() and time.monotonic() < until:  # noqa: ASYNC110 - another process
-            await asyncio.sleep(0.05)
-        return truth()
-
-
-def photo() -> bytes:
-    file = io.BytesIO()
-    Image.new("RGB", (64, 48), "red").save(file, "JPEG")
-    return file.getvalue()
+@pytest.fixture(scope="module")
+def receiver() -> Iterator[OtlpReceiver]:
+    with otlp_receiver() as receiver:
+        yield receiver
 
 
 @pytest.fixture(scope="module", params=["default", "haproxy"])
 def app(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[RunningApp]:
-    with otlp_receiver() as receiver:
-        yield from start(request, tmp_path_factory, receiver)
-
-
-def start(
     request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,
     receiver: OtlpReceiver,
 ) -> Iterator[RunningApp]:
     transport: Transport = request.param
-    folder = tmp_path_factory.mktemp(transport)
-    port, metrics_port = free_port(), free_port()
-    running = RunningApp(
-        folder,
-        f"http://127.0.0.1:{port}",
-        f"http://127.0.0.1:{metrics_port}/metrics",
-        receiver,
-    )
     tracing = {"endpoint": receiver.url, "sampling_ratio": 0, "timeout_s": 1}
-    running.behave()
-    command = [sys.executable, str(Path(__file__).with_name("fake_app.py")), str(folder)]
-    command += [str(port), str(metrics_port)]
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen(
-            [*command, json.dumps({**SETTINGS, "tracing": tracing})],
-            cwd=CHECKOUT,
-            env=os.environ | environment(transport) | {"PYTHONPATH": str(CHECKOUT)},
-            stdin=subprocess.PIPE,
-            stdout=log,
-            stderr=log,
-        )
-    try:
-        until = time.monotonic() + START_WITHIN_S
-        while not (folder / "ready").exists():
-            assert process.poll() is None, (folder / "log").read_text()
-            assert time.monotonic() < until, (folder / "log").read_text()
-            time.sleep(0.1)
+    folder = tmp_path_factory.mktemp(transport)
+    with steered_app(transport, folder, {**SETTINGS, "tracing": tracing}) as running:
         yield running
-    finally:
-        assert process.stdin
-        process.stdin.close()
-        try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
 
 
 def exported(text: str) -> dict[str, list[dict[str, str]]]:
@@ -216,18 +126,7 @@ async def test_the_app_is_ready_when_every_stage_is(app: RunningApp) -> None:
 
 async def test_a_client_that_hangs_up_stops_the_language_model(app: RunningApp) -> None:
     app.behave(answerer={"delay_s": TIMEOUT_S})
-    request = httpx.Request(
-        "POST",
-        f"{app.url}/v1/answers",
-        files={"image": ("photo.jpg", photo(), "image/jpeg")},
-        data={"question": "what is it?"},
-    )
-    head = "".join(f"{name}: {value}\r\n" for name, value in request.headers.items())
-    _, writer = await asyncio.open_connection(request.url.host, request.url.port)
-    writer.write(f"POST {request.url.path} HTTP/1.1\r\n{head}\r\n".encode())
-    # In a packet of its own, as most clients send it: HAProxy can then lose sight of a hang-up.
-    await asyncio.sleep(0.1)
-    writer.write(request.read())
+    writer = await app.begin()
     assert await app.becomes(lambda: bool(app.done("answerer started")))
     writer.close()
     assert await app.becomes(lambda: bool(app.done("answerer cancelled")))
@@ -316,12 +215,14 @@ PARENT = f"00-{TRACE}-00f067aa0ba902b7-01"
 PROCESSES = {"ingress", "captioner", "tagger", "retriever", "assembler", "answerer"}
 
 
-async def test_one_question_is_one_trace_through_every_process(app: RunningApp) -> None:
+async def test_one_question_is_one_trace_through_every_process(
+    app: RunningApp, receiver: OtlpReceiver
+) -> None:
     app.behave()
     async with app.client() as client:
         assert (await app.ask(client, traceparent=PARENT)).status_code == 200
     names = {"POST /v1/answers", "captioner", "tagger", "retriever", "assembler", "answerer"}
-    spans = await app.receiver.whole_trace(TRACE, names)
+    spans = await receiver.whole_trace(TRACE, names)
     logger.info("\n%s", drawn(spans))
     by_id = {span.id: span for span in spans}
     parents = {
@@ -342,9 +243,11 @@ async def test_one_question_is_one_trace_through_every_process(app: RunningApp) 
     assert {span.deployment for span in spans} == PROCESSES
 
 
-async def test_a_receiver_of_traces_that_hangs_fails_no_answer(app: RunningApp) -> None:
+async def test_a_receiver_of_traces_that_hangs_fails_no_answer(
+    app: RunningApp, receiver: OtlpReceiver
+) -> None:
     app.behave()
-    app.receiver.hangs, asked = True, app.receiver.asked
+    receiver.hangs, asked = True, receiver.asked
     try:
         async with app.client() as client:
             for number in range(3):
@@ -352,8 +255,8 @@ async def test_a_receiver_of_traces_that_hangs_fails_no_answer(app: RunningApp) 
                 assert (await app.ask(client, traceparent=parent)).status_code == 200
                 await asyncio.sleep(1.5)  # until it has been asked, and has not answered
     finally:
-        app.receiver.hangs = False
-    assert app.receiver.asked > asked
+        receiver.hangs = False
+    assert receiver.asked > asked
 
 
 async def test_every_request_is_one_line_of_json_and_every_error_another(app: RunningApp) -> None:

@@ -170,7 +170,12 @@ async def test_every_span_of_a_call_that_hung_says_that_its_time_was_over() -> N
 
 
 async def hung_up(
-    app: FastAPI, until: Callable[[], bool], *, cancels: bool, tells: bool = True
+    app: FastAPI,
+    until: Callable[[], bool],
+    *,
+    cancels: bool,
+    tells: bool = True,
+    breaks: bool = False,
 ) -> None:
     """Ask, go away when `until` is true; servers tell the app so, cancel its task, or both."""
     messages = iter([{"type": "http.request", "body": json.dumps(BODY).encode()}])
@@ -180,6 +185,8 @@ async def hung_up(
         for message in messages:
             return message
         await gone.wait()
+        if breaks:
+            raise ConnectionError
         return {"type": "http.disconnect"}
 
     async def send(_: object) -> None:
@@ -196,18 +203,23 @@ async def hung_up(
     await asyncio.gather(asking, return_exceptions=True)
 
 
-@pytest.mark.parametrize("cancels", [False, True], ids=["told", "cancelled"])
+@pytest.mark.parametrize(
+    ("cancels", "breaks"),
+    [(False, False), (True, False), (True, True)],
+    ids=["told", "cancelled and told", "cancelled and cut off"],
+)
 async def test_a_caller_that_hangs_up_is_neither_answered_nor_failed(
     stages: FakeStages,
     bundle: Bundle,
     meters: FakeMeters,
     caplog: pytest.LogCaptureFixture,
     cancels: bool,
+    breaks: bool,
 ) -> None:
     stages.instead = {"answerer": hang}
     app = served(stages, bundle, meters)
     with caplog.at_level(logging.INFO, logger="ray.serve"):
-        await hung_up(app, lambda: stages.started["answerer"] == 1, cancels=cancels)
+        await hung_up(app, lambda: stages.started["answerer"] == 1, cancels=cancels, breaks=breaks)
     assert codes(meters, REQUESTS) == {"client_gone": 1}
     assert codes(meters, STAGE_CALLS, stage="answerer") == {"cancelled": 1}
     assert meters.of(REQUEST_SECONDS) == []
