@@ -7,21 +7,15 @@ count. Latency is that of answers that were given.
 
 from dataclasses import dataclass
 
+from deployments.errors import CODES
+
 ROUTE = "/v1/answers"
 
 WINDOW = "30d"
 """Window of the error budgets; a Prometheus with less retention counts what it has."""
 
-FAULTS = (
-    "answerer_failed",
-    "deadline_exceeded",
-    "internal_error",
-    "interrupted",
-    "model_not_ready",
-    "overloaded",
-    "stage_failed",
-)
-"""Codes that are our fault: those of `serve.problems.KINDS` whose status is 500 or more."""
+FAULTS = tuple(sorted(code for code, kind in CODES.items() if kind.is_fault))
+"""Codes that are our fault."""
 
 
 @dataclass(frozen=True, slots=True)

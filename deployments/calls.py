@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
 from deployments.errors import (
+    INTERNAL,
     AdmirerError,
     AnswererFailed,
     DeadlineExceeded,
@@ -30,7 +31,7 @@ from deployments.logs import fields
 from deployments.messages import Call, Stage
 from deployments.tracing import Tracer
 
-OK, CANCELLED, INTERNAL = "ok", "cancelled", "internal_error"
+OK, CANCELLED = "ok", "cancelled"
 
 _EARLY_S = 0.01
 """By which a timer of the event loop may be early, and clocks of two nodes may differ."""

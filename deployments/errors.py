@@ -1,10 +1,12 @@
-"""Everything that a stage or the ingress raises on purpose.
+"""Everything that a stage or the ingress raises on purpose, and the one table of codes.
 
     AdmirerError                 code
     +-- BadRequest               bad_request
     |   +-- BadImage             bad_image
     |   |   +-- ImageTooLarge    image_too_large
     |   +-- BadQuestion          bad_question
+    |   +-- BodyTooLarge         body_too_large
+    |   +-- UnsupportedMediaType unsupported_media_type
     +-- ModelNotReady            model_not_ready
     +-- Overloaded               overloaded
     +-- DeadlineExceeded         deadline_exceeded
@@ -13,10 +15,11 @@
 
 Codes are stable and messages are safe to show to a caller: no path, address, key or
 text of another exception. Errors cross process borders, so each survives pickling.
-HTTP is unknown here: `serve.problems` maps codes to statuses.
+`CODES` also has what no stage raises: requests that ended by themselves or not at all.
 """
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import ClassVar, NamedTuple
 
 
 class AdmirerError(Exception):
@@ -62,6 +65,18 @@ class BadQuestion(BadRequest):
     code = "bad_question"
 
 
+class BodyTooLarge(BadRequest):
+    """The body has more bytes than any good request could."""
+
+    code = "body_too_large"
+
+
+class UnsupportedMediaType(BadRequest):
+    """The body is neither JSON nor a form."""
+
+    code = "unsupported_media_type"
+
+
 class ModelNotReady(AdmirerError):
     """A stage has no model loaded yet, or its model cannot run any more."""
 
@@ -90,3 +105,44 @@ class AnswererFailed(StageFailed):
     """The language model refused, failed or could not be reached."""
 
     code = "answerer_failed"
+
+
+NOT_FOUND, METHOD_NOT_ALLOWED = "not_found", "method_not_allowed"
+INTERNAL = "internal_error"
+INTERRUPTED = "interrupted"
+CLIENT_GONE = "client_gone"
+"""Of log and metrics only: nobody is there to be told. 499 is what nginx, HAProxy and Ray Serve
+say of it."""
+
+
+class Code(NamedTuple):
+    """What a code means outside: HTTP status, and the title of the problem document."""
+
+    status: int
+    title: str
+
+    @property
+    def is_fault(self) -> bool:
+        """Whether it counts against the objective: a 5xx is our fault, whatever the reason."""
+        return self.status >= 500
+
+
+CODES: Mapping[str, Code] = {
+    BadRequest.code: Code(400, "The request is not as documented"),
+    BadImage.code: Code(422, "The photo cannot be read"),
+    ImageTooLarge.code: Code(413, "The photo is too large"),
+    BadQuestion.code: Code(422, "The question cannot be asked"),
+    BodyTooLarge.code: Code(413, "The request is too large"),
+    UnsupportedMediaType.code: Code(415, "The body is in a form that is not read here"),
+    NOT_FOUND: Code(404, "There is nothing at this address"),
+    METHOD_NOT_ALLOWED: Code(405, "This address does not take this method"),
+    CLIENT_GONE: Code(499, "The caller hung up"),
+    ModelNotReady.code: Code(503, "A stage is not ready"),
+    Overloaded.code: Code(503, "Too many requests"),
+    INTERRUPTED: Code(503, "The server stopped while it answered"),
+    DeadlineExceeded.code: Code(504, "The time has passed"),
+    AnswererFailed.code: Code(502, "The language model failed"),
+    StageFailed.code: Code(500, "A stage failed"),
+    INTERNAL: Code(500, "Something went wrong here"),
+}
+"""Every code that a problem document, a log line or `admirer_requests` may have, but `ok`."""

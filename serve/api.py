@@ -6,6 +6,19 @@ from typing import Any
 from fastapi import FastAPI
 from pydantic import BaseModel
 
+from deployments.errors import (
+    AnswererFailed,
+    BadImage,
+    BadQuestion,
+    BadRequest,
+    BodyTooLarge,
+    DeadlineExceeded,
+    ImageTooLarge,
+    ModelNotReady,
+    Overloaded,
+    StageFailed,
+    UnsupportedMediaType,
+)
 from deployments.metrics import NO_METERS, Meters
 from deployments.tracing import NO_TRACER, Tracer
 from models.bundle import Bundle
@@ -26,17 +39,14 @@ from serve.settings import AppSettings, Limits
 _OVERHEAD_BYTES = 1024 * 1024
 """Of a body, for all that is not the photo."""
 
-_POST_PROBLEMS = (
-    "bad_request",
-    "bad_image",
-    "image_too_large",
-    "body_too_large",
-    "unsupported_media_type",
-    "overloaded",
-    "model_not_ready",
-    "deadline_exceeded",
-    "stage_failed",
+_POST = (
+    BadRequest.code,
+    BodyTooLarge.code,
+    UnsupportedMediaType.code,
+    Overloaded.code,
+    DeadlineExceeded.code,
 )
+_PHOTO = (*_POST, ModelNotReady.code, StageFailed.code, BadImage.code, ImageTooLarge.code)
 
 
 def create_api(
@@ -83,21 +93,23 @@ def _max_body_bytes(limits: Limits) -> int:
 
 
 def _add_routes(app: FastAPI, routes: Routes) -> None:
-    def post(path: str, work: Callable[..., Any], kind: type[BaseModel], *more: str) -> None:
+    def post(path: str, work: Callable[..., Any], kind: type[BaseModel], *codes: str) -> None:
         app.post(
             path,
             summary=(work.__doc__ or "").partition(".")[0],
             response_model_exclude_none=True,
             openapi_extra=request_body(kind),
-            responses=problem_responses(*_POST_PROBLEMS, *more),
+            responses=problem_responses(*codes),
         )(work)
 
-    post("/v1/answers", routes.answer, AnswerRequest, "bad_question", "answerer_failed")
-    post("/v1/captions", routes.caption, PhotoRequest)
-    post("/v1/tags", routes.tag, PhotoRequest)
-    post("/v1/examples/search", routes.search, SearchRequest, "bad_question")
-    post("/v1/embeddings", routes.embed, EmbeddingsRequest, "bad_question")
-    post("/v1/feedback", routes.feedback, FeedbackRequest)
+    question = BadQuestion.code
+    post("/v1/answers", routes.answer, AnswerRequest, *_PHOTO, question, AnswererFailed.code)
+    post("/v1/captions", routes.caption, PhotoRequest, *_PHOTO)
+    post("/v1/tags", routes.tag, PhotoRequest, *_PHOTO)
+    post("/v1/examples/search", routes.search, SearchRequest, *_PHOTO, question)
+    post("/v1/embeddings", routes.embed, EmbeddingsRequest, *_PHOTO, question)
+    post("/v1/feedback", routes.feedback, FeedbackRequest, *_POST)
     app.get("/v1/models")(routes.models)
     app.get("/health/live")(routes.live)
-    app.get("/health/ready", responses=problem_responses("model_not_ready"))(routes.ready)
+    ready = problem_responses(ModelNotReady.code)
+    app.get("/health/ready", responses=ready)(routes.ready)

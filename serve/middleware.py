@@ -15,18 +15,12 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from deployments.calls import INTERNAL, OK
-from deployments.errors import BadRequest
+from deployments.calls import OK
+from deployments.errors import CLIENT_GONE, CODES, INTERNAL, INTERRUPTED, BodyTooLarge
 from deployments.logs import fields
 from deployments.metrics import REQUEST_SECONDS, REQUESTS, Meters
 from deployments.tracing import NO_TRACER, Span, TraceContext, Tracer
-from serve.problems import (
-    CLIENT_GONE,
-    CLIENT_GONE_STATUS,
-    INTERRUPTED,
-    KINDS,
-    internal_problem,
-)
+from serve.problems import internal_problem
 
 REQUEST_ID = "X-Request-ID"
 HEALTH = "/health/"
@@ -40,12 +34,6 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 _SANE_ID = re.compile(r"[\w.:=+/-]{1,128}", re.ASCII)
 
 logger = logging.getLogger("ray.serve")
-
-
-class BodyTooLarge(BadRequest):
-    """The body has more bytes than any good request could."""
-
-    code = "body_too_large"
 
 
 class Requests:
@@ -92,7 +80,7 @@ class Requests:
         try:
             await self._app(scope, receive, send_with_id)
         except ClientDisconnect:
-            status, scope["state"]["code"] = CLIENT_GONE_STATUS, CLIENT_GONE
+            status, scope["state"]["code"] = CODES[CLIENT_GONE].status, CLIENT_GONE
         except asyncio.CancelledError:
             status, scope["state"]["code"] = await _stopped(receive)
             raise
@@ -153,10 +141,10 @@ async def _stopped(receive: Receive) -> tuple[int, str]:
             while (await receive())["type"] != "http.disconnect":
                 pass
     except (TimeoutError, asyncio.CancelledError):
-        return KINDS[INTERRUPTED].status, INTERRUPTED
+        return CODES[INTERRUPTED].status, INTERRUPTED
     except Exception:  # noqa: BLE001, S110 - whatever it is, nothing comes from there any more
         pass
-    return CLIENT_GONE_STATUS, CLIENT_GONE
+    return CODES[CLIENT_GONE].status, CLIENT_GONE
 
 
 def _request_id(scope: Scope) -> str:

@@ -5,12 +5,11 @@ class.
 """
 
 from functools import cache
-from http import HTTPStatus
 from typing import Any
 
 from pydantic import BaseModel
 
-from serve.problems import KINDS
+from deployments.errors import CODES
 from serve.requests import FORM, JSON
 from serve.schemas import Problem
 
@@ -40,11 +39,11 @@ def _example(schema: dict[str, Any]) -> dict[str, Any]:
 
 def problem_responses(*codes: str) -> dict[int | str, dict[str, Any]]:
     """Return the `responses` of a route's error codes."""
-    by_status: dict[HTTPStatus, list[str]] = {}
+    by_status: dict[int, list[str]] = {}
     for code in codes:
-        by_status.setdefault(KINDS[code].status, []).append(code)
+        by_status.setdefault(CODES[code].status, []).append(code)
     return {
-        int(status): {
+        status: {
             "description": f"Codes: {', '.join(codes_of)}.",
             "content": {"application/problem+json": {"schema": _problem_schema()}},
         }

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 
-from deployments.errors import BadQuestion, BadRequest
+from deployments.errors import BadQuestion, BadRequest, UnsupportedMediaType
 from serve.settings import Limits
 
 JSON, FORM = "application/json", "multipart/form-data"
@@ -20,12 +20,6 @@ JSON, FORM = "application/json", "multipart/form-data"
 MAX_FORM_PARTS = 100
 
 Body = TypeVar("Body", bound=BaseModel)
-
-
-class UnsupportedMediaType(BadRequest):
-    """The body is neither JSON nor a form."""
-
-    code = "unsupported_media_type"
 
 
 async def read_request(request: Request, kind: type[Body]) -> Body:

@@ -15,7 +15,6 @@ from dashboards.pages import PAGES
 from dashboards.rules import alerts, rendered, rules
 from dashboards.rules_format import Alert, Recording
 from deployments.metrics import REQUEST_SECONDS
-from serve.problems import KINDS
 
 ROOT = Path(__file__).parents[2]
 CHART_RULES = ROOT / "charts" / "admirer" / "rules"
@@ -119,10 +118,6 @@ def test_recorded_series_are_named_level_metric_operations_and_are_read() -> Non
     assert all(re.fullmatch(r"[a-z]+:[a-z_]+:[a-z0-9_]+", name) for name in recorded)
     read = set(re.findall(r"[a-z]+:[a-z_]+:[a-z0-9_]+", " ".join(a.expr for a in ALERTS)))
     assert read == recorded
-
-
-def test_faults_are_the_problems_that_are_not_the_callers() -> None:
-    assert set(slo.FAULTS) == {code for code, kind in KINDS.items() if kind.status >= 500}
 
 
 def test_the_promised_time_is_an_edge_of_the_histogram() -> None:

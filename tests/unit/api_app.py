@@ -11,9 +11,9 @@ from httpx2 import Response
 from PIL import Image
 from unit.fake_stages import FakeStages
 
+from deployments.errors import CODES
 from models.bundle import Bundle
 from serve.api import create_api
-from serve.problems import KINDS
 from serve.settings import AppSettings, Limits
 
 QUESTION = "what colour is the mug?"
@@ -54,7 +54,7 @@ def problem(
     document: dict[str, Any] = response.json()
     assert document.get("code") == code, document
     assert response.headers["content-type"] == "application/problem+json"
-    assert response.status_code == document["status"] == KINDS[code].status
+    assert response.status_code == document["status"] == CODES[code].status
     assert document["type"].endswith(code)
     assert document["title"]
     assert document["detail"]
