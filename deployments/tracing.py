@@ -3,6 +3,9 @@
 In a process the current span is a context variable, which every task inherits; between
 processes its place in the trace travels in `Call`. So only what takes a request or a call in
 needs a `Tracer`. OpenTelemetry itself is imported in `deployments.otel_tracer` alone.
+
+Why not OpenTelemetry's API, which without an SDK is a no-op too: the 17 spans of one answer cost
+80 us of a core through it, 61 without our codes of errors, and 5 through these protocols.
 """
 
 from collections.abc import Iterator, Mapping
