@@ -23,7 +23,7 @@ from typing import ClassVar, NamedTuple
 
 
 class AdmirerError(Exception):
-    """Something that went wrong in a way we foresaw; `message` may be shown to callers."""
+    """An expected failure; `message` may be shown to callers."""
 
     code: ClassVar[str] = "error"
 

@@ -37,7 +37,7 @@ logger = logging.getLogger("ray.serve")
 
 
 class Requests:
-    """Gives each request its id, reports it, and answers what nobody foresaw with 500.
+    """Gives each request its id, reports it, and answers an unexpected error with 500.
 
     Args:
         app: What it surrounds.
@@ -107,7 +107,7 @@ class Requests:
     def _log(self, scope: Scope, route: str, status: int, code: str, took_s: float) -> None:
         request_id, took_ms = scope["state"]["request_id"], round(took_s * 1000, 1)
         is_dull = status == HTTPStatus.OK and route.startswith(HEALTH)
-        # What was foreseen has no traceback in the log, but must be found there.
+        # An error of ours has no traceback in the log, but must be found there.
         bad = logging.WARNING if status >= 500 else logging.INFO
         logger.log(
             logging.DEBUG if is_dull else bad,

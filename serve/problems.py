@@ -64,10 +64,10 @@ def internal_problem(request_id: str) -> JSONResponse:
 
 
 def add_problem_handlers(app: FastAPI) -> None:
-    """Make the app answer every foreseen error with a problem document."""
+    """Make the app answer every error of ours with a problem document."""
 
     @app.exception_handler(AdmirerError)
-    def foreseen(request: Request, error: AdmirerError) -> JSONResponse:
+    def by_code(request: Request, error: AdmirerError) -> JSONResponse:
         if error.code not in CODES:
             raise error
         request.state.code = error.code

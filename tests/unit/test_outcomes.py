@@ -136,8 +136,10 @@ async def test_time_that_a_call_waited_on_its_way_counts_when_it_is_cancelled(
 ) -> None:
     """Its caller's time is over, though by the replica's own count some is left."""
     answerer = Answerer(AnswererSettings(), "hub", lambda *_: RemoteModel(Silent()), meters)
-    for sent_at_s in (time.time() - 29.95, time.time() - 20):
-        call = Call("r1", 30, sent_at_s=sent_at_s)
+    # Its caller's time ends in this moment, by a clock that is a tenth of a second ahead of ours;
+    # the other's has ten seconds left.
+    for waited_s in (29.8, 20):
+        call = Call("r1", 30, sent_at_s=time.time() - waited_s)
         answering = asyncio.create_task(answerer.answer(PROMPT, call))
         await asyncio.sleep(0.1)
         answering.cancel()
