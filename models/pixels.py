@@ -64,17 +64,21 @@ class PhotoFile:
         self._max_pixels = max_pixels
         with self._as_photo_errors():
             self._image = Image.open(file, formats=FORMATS)
+            # Of a GIF, this reads on to the second frame's header.
+            is_animated = getattr(self._image, "is_animated", False)
         self._stored_size = self._image.size
         if self._image.width * self._image.height > max_pixels:
             raise self._too_many_pixels()
         # A phone's JPEG may hold a preview or a depth map beside the photo: not an animation.
-        is_animated = getattr(self._image, "is_animated", False)
         if is_animated and not isinstance(self._image, JpegImageFile):
             raise PhotoError("is animated; take one frame of it")
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height in pixels of the whole photo, upright."""
+        """Width and height in pixels of the whole photo, upright.
+
+        Ask after `rgb`, but for a JPEG: EXIF may come last in a PNG, so that finding it decodes.
+        """
         width, height = self._stored_size
         return (width, height) if self._orientation < _FIRST_SIDEWAYS else (height, width)
 

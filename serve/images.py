@@ -91,8 +91,7 @@ def read_photo(data: bytes, limits: Limits, *, field: str = "image") -> Received
 
 
 def _received(photo: PhotoFile, data: bytes, edge: int) -> ReceivedPhoto:
-    fits = len(data) <= MAX_SENT_BYTES and max(photo.size) <= edge
-    if fits and photo.is_plain_jpeg:
+    if photo.is_plain_jpeg and len(data) <= MAX_SENT_BYTES and max(photo.size) <= edge:
         intensity = _intensity(photo.rgb(_MEASURED_EDGE))
         return ReceivedPhoto(Photo(data), *photo.size, *photo.size, intensity)
     rgb = photo.rgb(edge)

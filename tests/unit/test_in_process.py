@@ -87,9 +87,9 @@ def models() -> FakeModels:
 @pytest.fixture
 def stages(models: FakeModels) -> Stages:
     settings = AppSettings(
-        tagger={"batch": {"max_size": 2}},  # type: ignore[arg-type]
-        retriever={"batch": {"max_size": 2}},  # type: ignore[arg-type]
-        answerer={"max_new_tokens": 7},  # type: ignore[arg-type]
+        tagger={"batch": {"max_size": 2}},
+        retriever={"batch": {"max_size": 2}},
+        answerer={"max_new_tokens": 7},
     )
     return Stages(settings, models, models, models, bank(), models)
 

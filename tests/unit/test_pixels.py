@@ -39,7 +39,9 @@ def scene(mode: str = "RGB") -> Image.Image:
 def cut_out(mode: str = "RGBA") -> Image.Image:
     """Return the scene, clear on its left, half clear in the middle."""
     image = scene("RGBA")
-    image.putalpha(Image.fromarray(np.repeat(np.uint8([[0, 128, 255]]), 30, 1).repeat(60, 0)))
+    image.putalpha(
+        Image.fromarray(np.repeat(np.array([[0, 128, 255]], np.uint8), 30, 1).repeat(60, 0))
+    )
     return image.convert(mode)
 
 
@@ -127,7 +129,7 @@ def test_what_is_half_clear_lets_white_through() -> None:
 
 
 def test_sixteen_bits_lose_their_lower_eight() -> None:
-    values = np.uint16([[0, 0xFF, 0x100, 0x8000, 0xFFFF]])
+    values = np.array([[0, 0xFF, 0x100, 0x8000, 0xFFFF]], np.uint16)
     rgb = read_rgb(BytesIO(encoded(Image.fromarray(values), "PNG")))
     assert rgb[0, :, 0].tolist() == [0, 0, 1, 0x80, 0xFF]
 
