@@ -25,7 +25,7 @@ from benchmarks.running_app import Changes
 from models.bundle import Bundle
 
 DEMO = Path("bundles/demo")
-PLACE = FOLDER / "production-shaped"
+PRODUCTION_SHAPED_BUNDLE = FOLDER / "production-shaped"
 
 TAGGER_EDGE = 320
 PRODUCTION_SHAPED: Changes = {
@@ -46,39 +46,39 @@ milliseconds empty each other's caches. The captioner, much cheaper in batches, 
 takes both cores where no photo is left to tag. A batch makes vectors no cheaper."""
 
 
-def make_production_shaped(place: Path = PLACE) -> Path:
+def make_production_shaped(folder: Path = PRODUCTION_SHAPED_BUNDLE) -> Path:
     """Write the bundle where it is not there yet, which takes minutes; return its folder."""
-    if (place / "bundle.yaml").exists():
-        return place
-    # Of the tests: they compare both engines on the same checkpoints. They need torch.
-    from tests.checkpoints_generation import make_production_captioner
-    from tests.checkpoints_vision import make_clip_base_patch16, make_detr_panoptic
+    if (folder / "bundle.yaml").exists():
+        return folder
+    from training.checkpoints.clip import make_clip_base_patch16
+    from training.checkpoints.detr import make_detr_panoptic
+    from training.checkpoints.vit_gpt2 import make_production_captioner
     from training.export.parts import export_part
 
-    shutil.rmtree(place, ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)
     for part in ("captioner", "tagger", "clip", "bank"):
-        (place / part).mkdir(parents=True)
-    make_production_captioner(place / "captioner")
-    make_detr_panoptic(place / "tagger", shortest_edge=TAGGER_EDGE)
-    export_part("tagger", place / "tagger")
-    make_clip_base_patch16(place / "clip")
-    export_part("clip", place / "clip")
+        (folder / part).mkdir(parents=True)
+    make_production_captioner(folder / "captioner")
+    make_detr_panoptic(folder / "tagger", shortest_edge=TAGGER_EDGE)
+    export_part("tagger", folder / "tagger")
+    make_clip_base_patch16(folder / "clip")
+    export_part("clip", folder / "clip")
     for part in ("answerer", "photos"):
-        shutil.copytree(DEMO / part, place / part)
+        shutil.copytree(DEMO / part, folder / part)
     parts = {part: {"path": part} for part in ("captioner", "tagger", "clip", "answerer")}
     bundle = {"name": "production-shaped", "version": "1", **parts, "bank": "bank"}
-    (place / "bank.yaml").write_text(yaml.safe_dump(bundle), "utf-8")
-    _write_bank(Bundle.load(place / "bank.yaml"), place)
-    (place / "bank.yaml").rename(place / "bundle.yaml")
-    return place
+    (folder / "bank.yaml").write_text(yaml.safe_dump(bundle), "utf-8")
+    _write_bank(Bundle.load(folder / "bank.yaml"), folder)
+    (folder / "bank.yaml").rename(folder / "bundle.yaml")
+    return folder
 
 
-def _write_bank(bundle: Bundle, place: Path) -> None:
+def _write_bank(bundle: Bundle, home: Path) -> None:
     """Write the demo's examples with random vectors as long as those of the bundle's CLIP."""
-    folder = place / "bank"
+    folder = home / "bank"
     shutil.copy(DEMO / "bank" / EXAMPLES_FILE, folder)
     of_demo = read_vectors(DEMO / "bank" / VECTORS_FILE, len(read_examples(folder / EXAMPLES_FILE)))
-    config = json.loads((place / "clip" / "config.json").read_text("utf-8"))
+    config = json.loads((home / "clip" / "config.json").read_text("utf-8"))
     random = np.random.default_rng(5)
 
     def unit(count: int) -> NDArray[np.float32]:

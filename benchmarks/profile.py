@@ -1,7 +1,7 @@
 """Where the processor's time of an answer goes while 32 at a time ask without a pause.
 
 py-spy looks into every replica some times a second, and each look counts for the row of `PARTS`
-that knows the innermost place in the stack. A look also counts while a thread waits for its turn
+that knows the innermost frame of the stack. A look also counts while a thread waits for its turn
 on a core, so that only shares within a thread are read from it: the seconds of every thread are
 the kernel's. The other processes are one row each.
 
@@ -52,7 +52,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "HTTP and API": ("uvicorn/", "starlette/", "fastapi/", "multipart", "pydantic", "serve/"),
     "our stages": ("deployments/",),
 }
-"""What each row is, by words in a place of the stack; the first row that fits counts."""
+"""What each row is, by words in a frame of the stack; the first row that fits counts."""
 ELSEWHERE = "event loops: uvloop and gRPC"
 """They are written in C, and a stack ends at the thread that runs them."""
 NO_PYTHON = "threads without Python: Ray's core and gRPC"
@@ -122,10 +122,10 @@ def rows_of(spent_ms: Mapping[str, float], stacks: Iterable[str]) -> dict[str, f
 
 
 def part_of(stack: str) -> str:
-    """Return the row of one stack: that of the innermost place that a row knows."""
-    for place in reversed(stack.split(";")):
+    """Return the row of one stack: that of the innermost frame that a row knows."""
+    for frame in reversed(stack.split(";")):
         for part, words in PARTS.items():
-            if any(word in place for word in words):
+            if any(word in frame for word in words):
                 return part
     return ELSEWHERE
 

@@ -124,9 +124,9 @@ class _Receiver(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-def _receive(told: Connection) -> None:
+def _receive(pipe: Connection) -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), _Receiver) as server:
-        told.send(server.server_port)
+        pipe.send(server.server_port)
         server.serve_forever()
 
 

@@ -84,8 +84,8 @@ _HEALTH = Row(
             About(
                 "Error rate",
                 "percentunit",
-                "Share of requests for an answer that failed with a 5xx in the last 5 minutes; invalid "
-                "requests and callers who disconnected are not counted. The objective allows "
+                "Share of requests for an answer that failed with a 5xx in the last 5 minutes; "
+                "invalid requests and callers who disconnected are not counted. The objective allows "
                 f"{slo.AVAILABILITY.budget:.1%}; the codes are below.",
             ),
             Query(requests.fault_share(_NOW), "errors"),
@@ -96,8 +96,8 @@ _HEALTH = Row(
             About(
                 "Latency, p95",
                 "s",
-                f"Of answers; the objective is {slo.LATENCY_S:g} s. Above it, the table below shows "
-                "which stage is slow.",
+                f"Of answers; the objective is {slo.LATENCY_S:g} s. Above it, the table below "
+                "shows which stage is slow.",
             ),
             Query(requests.answer_seconds(_NOW, 0.95), "p95"),
             limits=high(slo.LATENCY_S / 2, slo.LATENCY_S),

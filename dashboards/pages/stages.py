@@ -64,9 +64,9 @@ _EACH = Row(
             About(
                 "Errors and degraded answers",
                 "percentunit",
-                "Share of calls that failed or hung, and of calls whose answer was made without this "
-                "stage. Cancelled calls are not counted. Degraded without errors: the stage is too "
-                "slow for the ingress to wait.",
+                "Share of calls that failed or hung, and of calls whose answer was made without "
+                "this stage. Cancelled calls are not counted. Degraded without errors: the stage is "
+                "too slow for the ingress to wait.",
             ),
             Query(stages.error_share(CHOSEN), "errors"),
             Query(stages.degraded_share(CHOSEN), "degraded"),

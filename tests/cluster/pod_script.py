@@ -19,7 +19,7 @@ from typing import Any
 from load_tests.client.questions import read_questions
 from load_tests.client.traffic import Client, closed
 
-PHOTOS = Path("/app/bundles/demo/photos")
+PHOTOS = "/app/bundles/demo/photos"
 TIMEOUT_S = 60
 RETRIED = {0, 502, 503, 504}
 """0 stands for a connection that broke or could not be made."""
@@ -39,7 +39,7 @@ def ask(client: Client, retry_for_s: float) -> dict[str, Any]:
 
 
 def main(
-    url: str, seconds: str, callers: str, retry_for_s: str, photos: Path = PHOTOS
+    url: str, seconds: str, callers: str, retry_for_s: str, photos: str = PHOTOS
 ) -> list[dict[str, Any]]:
     """Ask until standard input ends, or the time is up; return what became of each question."""
     stop = threading.Event()
@@ -49,7 +49,7 @@ def main(
         stop.set()
 
     threading.Thread(target=wait_for_the_end, daemon=True).start()
-    with Client(url, read_questions(photos), keep_alive=False, timeout_s=TIMEOUT_S) as client:
+    with Client(url, read_questions(Path(photos)), keep_alive=False, timeout_s=TIMEOUT_S) as client:
         return closed(
             lambda: ask(client, float(retry_for_s)),
             callers=int(callers),
@@ -59,5 +59,5 @@ def main(
 
 
 if __name__ == "__main__":
-    json.dump(main(*sys.argv[1:5]), sys.stdout)
+    json.dump(main(*sys.argv[1:]), sys.stdout)
     sys.stdout.flush()

@@ -11,8 +11,10 @@ import pytest
 from cluster.commands import kubectl, wait_for
 from cluster.conftest import HOST, things
 from cluster.load import Asker, connects
-from cluster.questions import PHOTOS, multipart
 from cluster.release import ROOT, TWO_OF_EACH, Release
+
+from load_tests.client.messages import form
+from load_tests.client.questions import read_questions
 
 pytestmark = pytest.mark.timeout(1200)
 
@@ -62,12 +64,12 @@ def test_a_question_is_answered_through_the_service(installed: Release, asker: A
 
 
 def test_a_question_is_answered_through_the_ingress(
-    installed: Release, ingress_class: str | None, monkeypatch: pytest.MonkeyPatch
+    installed: Release, ingress_class: str | None
 ) -> None:
     if ingress_class is None:
         pytest.skip("no ingress controller is installed")
-    monkeypatch.setattr("cluster.questions.PHOTOS", ROOT / PHOTOS.relative_to("/app"))
-    body, kind = multipart()
+    first = read_questions(ROOT / "bundles" / "demo" / "photos")[0]
+    body, kind = form([("image", first.photo), ("question", first.question)])
 
     def address() -> str | None:
         status = installed.get("ingress", installed.name)["status"].get("loadBalancer", {})

@@ -96,7 +96,7 @@ def steered_app(
         f"http://127.0.0.1:{metrics_port}/metrics",
     )
     running.behave()
-    command = [sys.executable, Path(__file__).with_name("fake_app.py"), folder]
+    command = [sys.executable, str(Path(__file__).with_name("fake_app.py")), str(folder)]
     command += [str(port), str(metrics_port)]
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import checkpoints_generation as checkpoints
 import pytest
 import torch
 from PIL import Image
@@ -15,6 +14,8 @@ from transformers import AutoTokenizer, VisionEncoderDecoderModel, ViTImageProce
 from models.captioning import load
 from models.photos import Rgb
 from models.settings import EngineSettings
+from training.checkpoints import vit_gpt2
+from training.checkpoints.photos import noisy_gradients
 
 DEMO = Path("bundles/demo/captioner")
 GENERATION: dict[str, dict[str, object]] = {
@@ -29,14 +30,14 @@ GENERATION: dict[str, dict[str, object]] = {
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("small")
-    checkpoints.make_small_captioner(folder)
+    vit_gpt2.make_small_captioner(folder)
     return folder
 
 
 @pytest.fixture(scope="module")
 def production(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("production")
-    checkpoints.make_production_captioner(folder)
+    vit_gpt2.make_production_captioner(folder)
     yield folder
     shutil.rmtree(folder)  # 2 GB
 
@@ -80,7 +81,7 @@ def test_both_engines_write_the_ids_and_captions_of_transformers(
     shutil.copytree(small, folder)
     path = folder / "generation_config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | GENERATION[name]))
-    photos = checkpoints.photos(7)
+    photos = noisy_gradients(7)
     ids, captions = Reference(folder)(photos, num_beams=num_beams, max_new_tokens=24)
     assert len({tuple(row) for row in ids}) > 2, "the photos must matter"
     for engine in engines():
@@ -91,7 +92,7 @@ def test_both_engines_write_the_ids_and_captions_of_transformers(
 
 @pytest.mark.parametrize("num_beams", [1, 3])
 def test_a_photo_has_the_same_caption_alone_and_in_a_batch(small: Path, num_beams: int) -> None:
-    photos = checkpoints.photos(5, seed=4)
+    photos = noisy_gradients(5, seed=4)
     model = load(small, EngineSettings(), num_beams=num_beams, max_new_tokens=20)
     together = model.caption_ids(photos)
     assert [model.caption_ids([photo])[0] for photo in photos] == together
@@ -114,7 +115,7 @@ def test_weights_are_stored_once(small: Path) -> None:
 
 @pytest.mark.timeout(900)  # 240 million weights; about 40 s where two cores are free
 def test_the_production_checkpoint_is_captioned_as_transformers_does(production: Path) -> None:
-    photos = checkpoints.photos(2, seed=1)
+    photos = noisy_gradients(2, seed=1)
     reference = Reference(production)
     expected = {beams: reference(photos, num_beams=beams, max_new_tokens=6) for beams in (1, 4)}
     del reference

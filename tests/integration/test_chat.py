@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import checkpoints_generation as checkpoints
 import pytest
 import torch
 from transformers import AutoTokenizer, LlamaForCausalLM
@@ -12,6 +11,7 @@ from transformers import AutoTokenizer, LlamaForCausalLM
 from models.chat import Completion, load
 from models.chat.template import ChatTemplate
 from models.settings import EngineSettings
+from training.checkpoints import llama
 
 DEMO = Path("bundles/demo/answerer")
 CHATS = [
@@ -30,7 +30,7 @@ ENGINES = [EngineSettings(engine="onnx"), EngineSettings(engine="torch")]
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("answerer")
-    checkpoints.make_small_answerer(folder)
+    llama.make_small_answerer(folder)
     return folder
 
 
@@ -72,7 +72,7 @@ def test_a_chat_and_its_answer_that_pass_the_context_are_refused(
 
 
 TEMPLATES = {
-    "special tokens": checkpoints.CHAT_TEMPLATE,
+    "special tokens": llama.CHAT_TEMPLATE,
     "json and control": (
         "{%- for m in messages %}{% if loop.index > 2 %}{% break %}{% endif %}\n"
         "   {{ m | tojson }}\n{% endfor %}{{ tools is none }}{{ messages | tojson(indent=1) }}"

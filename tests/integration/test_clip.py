@@ -4,7 +4,6 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import checkpoints_vision as checkpoints
 import numpy as np
 import pytest
 import torch
@@ -26,6 +25,8 @@ from models.settings import EngineSettings
 from models.text import load_tokenizer
 from serve.images import read_photo as read_for_the_app
 from serve.settings import Limits
+from training.checkpoints import clip
+from training.checkpoints.photos import coloured_rectangles
 from training.drawing import draw, draw_jpeg
 from training.export.parts import export_part
 from training.scenes import canonical_caption, sample_scene
@@ -39,7 +40,7 @@ SCENE_TEXTS = [canonical_caption(scene) for scene in SCENES] + ["what tells the 
 def production(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("production")
-    checkpoints.make_clip_base_patch16(folder)
+    clip.make_clip_base_patch16(folder)
     export_part("clip", folder)
     yield folder
     shutil.rmtree(folder)  # 600 MB
@@ -90,8 +91,8 @@ def assert_vectors(model: ClipModel, folder: Path, photos: list[Rgb], texts: lis
 @pytest.mark.parametrize("engine", ["onnx", "torch"])
 def test_production_vectors_equal_transformers(production: Path, engine: str) -> None:
     model = load(production, EngineSettings(engine=engine))
-    photos = checkpoints.photos((224, 300), (250, 200))
-    assert_vectors(model, production, photos, checkpoints.TEXTS)
+    photos = coloured_rectangles((224, 300), (250, 200))
+    assert_vectors(model, production, photos, clip.TEXTS)
 
 
 @pytest.mark.parametrize("engine", ["onnx", "torch"])
@@ -141,8 +142,8 @@ def test_a_tower_loads_without_the_other(tmp_path: Path, scene_photos: list[Rgb]
 
 
 def test_a_text_that_is_too_long_keeps_its_end_of_text_token(production: Path) -> None:
-    ids, mask = Words.from_folder(production)(checkpoints.TEXTS)
-    end = load_tokenizer(production).token_to_id(checkpoints.END)
+    ids, mask = Words.from_folder(production)(clip.TEXTS)
+    end = load_tokenizer(production).token_to_id(clip.END)
     assert ids.shape[1] == 77
     last = mask.sum(axis=1) - 1
     assert (ids[np.arange(len(ids)), last] == end).all()
@@ -150,8 +151,8 @@ def test_a_text_that_is_too_long_keeps_its_end_of_text_token(production: Path) -
 
 
 def test_a_tokenizer_made_from_vocabulary_and_merges_equals_transformers(tmp_path: Path) -> None:
-    checkpoints.write_clip_words(tmp_path, vocabulary_size=600)
+    clip.write_clip_words(tmp_path, vocabulary_size=600)
     reference = CLIPTokenizer.from_pretrained(tmp_path)
     ours = load_tokenizer(tmp_path)
-    for text in checkpoints.TEXTS:
+    for text in clip.TEXTS:
         assert ours.encode(text).ids == reference(text).input_ids

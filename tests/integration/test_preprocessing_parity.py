@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import checkpoints_vision as checkpoints
 import numpy as np
 import pytest
 from PIL import Image
@@ -16,6 +15,7 @@ from transformers import (
 )
 
 from models.preprocessing import Preprocessor
+from training.checkpoints.photos import coloured_rectangles
 
 SIZES = [(480, 640), (333, 250), (64, 500)]
 CASES: dict[str, tuple[Any, dict[str, object]]] = {
@@ -69,6 +69,6 @@ def test_pixels_equal_those_of_transformers(tmp_path: Path, case: str) -> None:
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(config))
     reference = processor.from_pretrained(tmp_path)
     ours = Preprocessor.from_folder(tmp_path)
-    for photo in checkpoints.photos(*SIZES):
+    for photo in coloured_rectangles(*SIZES):
         expected = reference(images=Image.fromarray(photo), return_tensors="np").pixel_values
         np.testing.assert_allclose(ours([photo]), expected, atol=1e-5)

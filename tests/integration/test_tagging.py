@@ -4,7 +4,6 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-import checkpoints_vision as checkpoints
 import numpy as np
 import pytest
 import torch
@@ -20,6 +19,8 @@ from transformers import (
 from models.photos import Rgb, decode_jpeg
 from models.settings import EngineSettings
 from models.tagging import Tag, load
+from training.checkpoints import detr
+from training.checkpoints.photos import coloured_rectangles
 from training.drawing import draw, draw_jpeg
 from training.export.parts import export_part
 from training.scenes import sample_scene
@@ -39,7 +40,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:You'd better set embed_dim:UserW
 def panoptic(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("panoptic")
-    checkpoints.make_detr_panoptic(folder, shortest_edge=128)
+    detr.make_detr_panoptic(folder, shortest_edge=128)
     export_part("tagger", folder)
     return folder
 
@@ -48,7 +49,7 @@ def panoptic(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def small_detr(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("detr")
-    checkpoints.make_small_detr(folder)
+    detr.make_small_detr(folder)
     export_part("tagger", folder)
     return folder
 
@@ -108,7 +109,7 @@ def test_panoptic_tags_equal_the_reference_pipelines(panoptic: Path, engine: str
         score_threshold=PANOPTIC_THRESHOLD,
         max_tags=200,
     )
-    photos = checkpoints.photos((240, 320), (300, 200))
+    photos = coloured_rectangles((240, 320), (300, 200))
     for photo, found in zip(photos, model.tag(photos), strict=True):
         assert_same(found, of_pipeline(panoptic, photo))
 
@@ -118,7 +119,7 @@ def test_detr_boxes_equal_the_reference(small_detr: Path, engine: str) -> None:
     model = load(small_detr, EngineSettings(engine=engine), score_threshold=0.3, max_tags=200)
     processor = DetrImageProcessorPil.from_pretrained(small_detr)
     reference = AutoModelForObjectDetection.from_pretrained(small_detr)
-    photos = checkpoints.photos((120, 160), (90, 200))
+    photos = coloured_rectangles((120, 160), (90, 200))
     for photo, found in zip(photos, model.tag(photos), strict=True):
         expected = reference_boxes(reference, processor, photo, threshold=0.3)
         assert_same(found, found_once(expected))

@@ -187,10 +187,10 @@ class Measuring(FakeClip):
     """Gives each photo and text a vector of its own: its width, or its length."""
 
     def embed_photos(self, photos: Sequence[Rgb]) -> Any:
-        return np.float32([[photo.shape[1], 0] for photo in photos])
+        return np.array([[photo.shape[1], 0] for photo in photos], np.float32)
 
     def embed_texts(self, texts: Sequence[str]) -> Any:
-        return np.float32([[0, len(text)] for text in texts])
+        return np.array([[0, len(text)] for text in texts], np.float32)
 
 
 async def test_embeddings_come_in_the_order_of_what_they_are_of() -> None:

@@ -1,0 +1,30 @@
+"""Random weights whose likeliest token is clear."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import PreTrainedModel
+
+
+def sharpen(model: "PreTrainedModel") -> None:
+    """Fill every weight from one block of random numbers, which is much faster than new ones."""
+    import torch
+
+    block = torch.randn(1 << 21, generator=torch.Generator().manual_seed(11))
+    with torch.no_grad():
+        for index, (name, weight) in enumerate(model.named_parameters()):
+            values = block[7919 * index % 65536 :].repeat(weight.numel() // 1_500_000 + 1)
+            weight.copy_(values[: weight.numel()].view(weight.shape))
+            if weight.dim() == 1:
+                weight.mul_(0.1).add_(1 if "norm" in name or "ln_" in name else 0)
+            else:
+                weight.mul_(_scale(name, weight))
+
+
+def _scale(name: str, weight: "Tensor") -> float:
+    """Large positions and cross-attention: the text changes from word to word and by photo."""
+    if "wpe" in name or "wte" in name or "embed" in name:
+        return 0.5
+    size: float = 1.5 / min(weight.shape[0], weight.numel() // weight.shape[0]) ** 0.5
+    return size * (2 if "crossattention" in name else 1)
