@@ -85,7 +85,7 @@ _HEALTH = Row(
                 "Error rate",
                 "percentunit",
                 "Share of requests for an answer that failed with a 5xx in the last 5 minutes; "
-                "invalid requests and callers who disconnected are not counted. The objective allows "
+                "invalid requests and callers who disconnected are not counted. The objective is "
                 f"{slo.AVAILABILITY.budget:.1%}; the codes are below.",
             ),
             Query(requests.fault_share(_NOW), "errors"),

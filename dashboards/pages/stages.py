@@ -65,8 +65,8 @@ _EACH = Row(
                 "Errors and degraded answers",
                 "percentunit",
                 "Share of calls that failed or hung, and of calls whose answer was made without "
-                "this stage. Cancelled calls are not counted. Degraded without errors: the stage is "
-                "too slow for the ingress to wait.",
+                "this stage. Cancelled calls are not counted. Degraded without errors: the ingress "
+                "did not wait for a slow stage.",
             ),
             Query(stages.error_share(CHOSEN), "errors"),
             Query(stages.degraded_share(CHOSEN), "degraded"),

@@ -196,8 +196,8 @@ class Measuring(FakeClip):
 async def test_embeddings_come_in_the_order_of_what_they_are_of() -> None:
     photos, texts = [jpeg(60), jpeg(50), jpeg(70)], ["two", "a", "question"]
     found = await retriever(Measuring()).embed(photos, texts, CALL)
-    assert found.photos == ((60, 0), (50, 0), (70, 0))
-    assert found.texts == ((0, 3), (0, 1), (0, 8))
+    assert list(found.photos) == [(60, 0), (50, 0), (70, 0)]
+    assert list(found.texts) == [(0, 3), (0, 1), (0, 8)]
 
 
 class FakeChat:

@@ -29,7 +29,7 @@ class Server(ThreadingHTTPServer):
         self.url = f"http://127.0.0.1:{self.server_port}"
         self.bodies: list[bytes] = []
         self.routes: list[str] = []
-        self.connections: set[object] = set()
+        self.connections = 0
         self.takes_s = 0.0
         self.at_work = self.most_at_work = 0
         self.lock = threading.Lock()
@@ -39,13 +39,17 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: Server
 
+    def setup(self) -> None:
+        with self.server.lock:
+            self.server.connections += 1
+        super().setup()
+
     def do_POST(self) -> None:
         server = self.server
         body = self.rfile.read(int(self.headers["Content-Length"]))
         with server.lock:
             server.bodies.append(body)
             server.routes.append(self.path)
-            server.connections.add(self.client_address)
             server.at_work += 1
             server.most_at_work = max(server.most_at_work, server.at_work)
         time.sleep(server.takes_s)
@@ -105,7 +109,7 @@ def test_a_client_keeps_its_connection_unless_it_shall_not(
 ) -> None:
     with Client(server.url, QUESTIONS, keep_alive=keep_alive) as client:
         closed(client.ask, callers=1, count=4)
-    assert len(server.connections) == connections
+    assert server.connections == connections
 
 
 def test_a_connection_that_cannot_be_made_is_status_0() -> None:
@@ -129,18 +133,26 @@ def test_so_many_callers_wait_for_their_answers(server: Server) -> None:
     assert server.most_at_work == 3
 
 
-def test_callers_stop_when_the_time_is_over_or_they_are_told_to() -> None:
+def test_callers_stop_when_the_time_is_over() -> None:
+    sent: list[float] = []
+    started = time.perf_counter()
+    closed(lambda: sent.append(time.perf_counter() - started), callers=2, seconds=0.1)
+    assert sent
+    # Some begin just before the end, on a busy machine much later than they looked at the clock.
+    assert sorted(sent)[len(sent) // 2] < 0.1
+
+
+def test_callers_stop_when_they_are_told_to() -> None:
     stop = threading.Event()
+    turns = iter(range(1000))
 
     def send() -> int:
-        time.sleep(0.02)
-        return 1
+        turn = next(turns)
+        if turn == 4:
+            stop.set()
+        return turn
 
-    started = time.perf_counter()
-    assert len(closed(send, callers=2, seconds=0.1)) >= 2
-    threading.Timer(0.1, stop.set).start()
-    assert closed(send, callers=2, stop=stop)
-    assert time.perf_counter() - started < 5
+    assert set(range(5)) <= set(closed(send, callers=2, stop=stop)) < set(range(1000))
 
 
 def test_a_caller_that_fails_ends_the_others() -> None:
