@@ -30,8 +30,8 @@ from models.tagging import Tag
 from serve.app import Loaders, bind
 from serve.launcher import wait_for_signal
 from serve.local import settings_of
-from serve.own_ray import own_ray, prepare
-from serve.transport import Transport, environment
+from serve.local_ray import local_ray, prepare
+from serve.ray_environment import Transport, environment
 
 
 class Nothing:
@@ -104,7 +104,7 @@ def main(
     settings = settings_of(application["args"], bundle)
     http, logging = written["http_options"] | {"port": port}, written["logging_config"]
     loaders = Loaders(_captioner, _tagger, _retriever, _answerer)
-    with own_ray(http, logging):
+    with local_ray(http, logging):
         from ray import serve as ray_serve
 
         ray_serve.run(bind(settings, loaders), route_prefix="/", logging_config=logging)

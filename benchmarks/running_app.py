@@ -20,7 +20,7 @@ from load_tests.client.questions import read_questions
 from load_tests.client.traffic import Client
 from models.bundle import Bundle
 from serve.local import CHECKOUT
-from serve.transport import free_port
+from serve.ray_environment import free_port
 
 DEMO = CHECKOUT / "serve" / "config" / "demo.yaml"
 Changes = Mapping[str, Any]

@@ -21,7 +21,7 @@ from yaml import YAMLError
 from models.bundle import Bundle, BundleError
 from serve import first_question
 from serve.local import settings_of
-from serve.own_ray import OwnRay, OwnRayError, own_ray, prepare
+from serve.local_ray import LocalRay, LocalRayError, local_ray, prepare
 from serve.settings import AppSettings
 
 APP = "admirer"
@@ -81,13 +81,13 @@ def launch(options: Options, console: Console) -> None:
     _stop_on_signals()
     try:
         console.print(f"Starting {plan.settings.bundle}")
-        with own_ray(plan.http, plan.logging) as ours:
+        with local_ray(plan.http, plan.logging) as ours:
             _stop_on_signals()  # again: Ray has put its own in place
             _check_room(plan.settings)
             _start(plan, console)
             _introduce(plan, ours, console)
             wait_for_signal()
-    except OwnRayError as error:
+    except LocalRayError as error:
         raise StartError(str(error)) from error
     except KeyboardInterrupt:
         console.print("Stopped.")
@@ -229,7 +229,7 @@ def _last_line(message: str) -> str:
     return lines[-1] if lines else "a stage did not start"
 
 
-def _introduce(plan: Plan, ours: OwnRay, console: Console) -> None:
+def _introduce(plan: Plan, ours: LocalRay, console: Console) -> None:
     """Ask the first question, and say how to go on.
 
     Raises:

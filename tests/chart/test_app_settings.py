@@ -11,8 +11,8 @@ from ray.serve.schema import ServeDeploySchema
 
 from deployments.settings import AnswererSettings, Price, Scaling
 from serve import config_files
+from serve.ray_environment import environment
 from serve.settings import AppSettings
-from serve.transport import environment
 from tools import chart_values
 
 SETS = value_sets()

@@ -12,7 +12,7 @@ import httpx
 import yaml
 from prometheus_programs import program
 
-from serve.transport import free_port
+from serve.ray_environment import free_port
 
 CHECKOUT = Path(__file__).parents[2]
 RULES = CHECKOUT / "charts" / "admirer" / "rules"

@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 from PIL import Image
 
-from serve.transport import Transport, environment, free_port
+from serve.ray_environment import Transport, environment, free_port
 
 CHECKOUT = Path(__file__).parents[2]
 START_WITHIN_S = 240

@@ -18,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from deployments.metrics import CACHE_LOOKUPS, METRICS
 from serve.pipeline import TIMED_AS
-from serve.transport import Transport
+from serve.ray_environment import Transport
 
 logger = logging.getLogger(__name__)
 

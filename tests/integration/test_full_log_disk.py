@@ -7,7 +7,7 @@ from typing import IO
 
 import pytest
 
-from serve.transport import Transport, environment
+from serve.ray_environment import Transport, environment
 
 CHECKOUT = Path(__file__).parents[2]
 

@@ -16,7 +16,7 @@ import pytest
 
 from serve import launcher
 from serve.launcher import Options, PortInUseError, StartError, launch
-from serve.transport import free_port
+from serve.ray_environment import free_port
 
 CHECKOUT = Path(__file__).parents[2]
 DEMO = CHECKOUT / "bundles" / "demo"

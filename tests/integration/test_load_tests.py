@@ -21,8 +21,8 @@ from unit.fake_stages import FakeStages
 from deployments.errors import ModelNotReady
 from models.bundle import Bundle
 from serve.api import create_api
+from serve.ray_environment import free_port
 from serve.settings import AppSettings
-from serve.transport import free_port
 
 CHECKOUT = Path(__file__).parents[2]
 STAGES = {"captioner", "tagger", "retriever", "assembler", "answerer"}

@@ -22,7 +22,7 @@ from prometheus_programs import program
 from dashboards.rules_answers import llm_failing
 from dashboards.rules_format import Group, written
 from deployments.metrics import LLM_REQUESTS, REQUEST_SECONDS, REQUESTS, STAGE_CALLS, Metric
-from serve.transport import Transport
+from serve.ray_environment import Transport
 
 TIMES = 8
 TIMEOUT_S = 4

@@ -35,7 +35,7 @@ from deployments.metrics import LLM_RETRIES, MODEL_ERRORS
 from models.bundle import Bundle
 from serve.config_files import DEMO as CONFIG
 from serve.config_files import read
-from serve.transport import free_port
+from serve.ray_environment import free_port
 
 CHECKOUT = Path(__file__).parents[2]
 DEMO = CHECKOUT / "bundles" / "demo"

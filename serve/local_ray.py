@@ -20,7 +20,7 @@ from unittest.mock import patch
 
 import psutil
 
-from serve.transport import environment, free_port
+from serve.ray_environment import environment, free_port
 
 STOP_WITHIN_S = 10
 OBJECT_STORE_BYTES = 100 * 1024 * 1024
@@ -52,12 +52,12 @@ def prepare() -> None:
     os.environ.update(environment("haproxy"))
 
 
-class OwnRayError(Exception):
+class LocalRayError(Exception):
     """Ray did not start; says where its logs are."""
 
 
 @dataclass(frozen=True)
-class OwnRay:
+class LocalRay:
     """A Ray that runs: the folder of its logs, and what Prometheus would scrape."""
 
     logs: Path
@@ -65,7 +65,7 @@ class OwnRay:
 
 
 @contextmanager
-def own_ray(http: dict[str, Any], logging: dict[str, Any] | None) -> Iterator["OwnRay"]:
+def local_ray(http: dict[str, Any], logging: dict[str, Any] | None) -> Iterator["LocalRay"]:
     """Start Ray Serve, say where its logs and metrics are, and stop everything that was started.
 
     The logs are kept only where the block failed.
@@ -75,7 +75,7 @@ def own_ray(http: dict[str, Any], logging: dict[str, Any] | None) -> Iterator["O
         logging: `logging_config` of a Serve config file.
 
     Raises:
-        OwnRayError: It did not start.
+        LocalRayError: It did not start.
     """
     # Short, because the names of Unix sockets in it may have 107 characters at most.
     folder = Path(tempfile.mkdtemp(prefix="admirer-"))
@@ -83,7 +83,7 @@ def own_ray(http: dict[str, Any], logging: dict[str, Any] | None) -> Iterator["O
     try:
         metrics_port = free_port()
         _begin(folder, metrics_port, http, logging or {})
-        yield OwnRay(
+        yield LocalRay(
             logs=folder / "session_latest" / "logs" / "serve",
             metrics_url=f"http://127.0.0.1:{metrics_port}/metrics",
         )
@@ -134,7 +134,7 @@ def _begin(folder: Path, metrics_port: int, http: dict[str, Any], logging: dict[
             logging_config=LoggingConfig(**logging),
         )
     except Exception as error:
-        raise OwnRayError(f"Ray did not start; its logs are in {folder}") from error
+        raise LocalRayError(f"Ray did not start; its logs are in {folder}") from error
 
 
 def _stop() -> None:
