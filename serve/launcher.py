@@ -21,7 +21,7 @@ from yaml import YAMLError
 from models.bundle import Bundle, BundleError
 from serve import first_question
 from serve.local import settings_of
-from serve.local_ray import LocalRay, LocalRayError, local_ray, prepare
+from serve.local_ray import LocalRay, LocalRayError, check_ports, local_ray, prepare
 from serve.settings import AppSettings
 
 APP = "admirer"
@@ -85,6 +85,7 @@ def launch(options: Options, console: Console) -> None:
             _stop_on_signals()  # again: Ray has put its own in place
             _check_room(plan.settings)
             _start(plan, console)
+            check_ports(plan.http["port"])
             _introduce(plan, ours, console)
             wait_for_signal()
     except LocalRayError as error:

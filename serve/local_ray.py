@@ -1,8 +1,8 @@
 """A Ray of our own on this machine, started and stopped with all of its processes.
 
-It has its own folder, free ports and the loopback address, so that it neither joins nor ends a
-cluster that somebody else runs here. Ray reads its variables when it is imported, which is why
-it is imported inside functions, after they are set.
+It has its own folder, token, free ports and the loopback address, so that it neither joins nor
+ends a cluster that somebody else runs here, and obeys nobody else. Ray reads its variables when it
+is imported, which is why it is imported inside functions, after they are set.
 """
 
 import contextlib
@@ -20,11 +20,15 @@ from unittest.mock import patch
 
 import psutil
 
+from serve.loopback import LOOPBACK, haproxy_files, narrow_serve, open_ports, worker_hook
 from serve.ray_environment import environment, free_port
 
 STOP_WITHIN_S = 10
 OBJECT_STORE_BYTES = 100 * 1024 * 1024
 """Near the least that Ray takes: photos travel by value, and nothing is stored."""
+
+LONGEST_TEMPORARY = 17
+"""Characters in the name of the folder for temporary files: those of Unix sockets have a limit."""
 
 _PATIENCE = {"RAY_raylet_start_wait_time_s": "120", "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60"}
 """On a busy machine Ray would otherwise give its own processes up before they have started."""
@@ -53,7 +57,7 @@ def prepare() -> None:
 
 
 class LocalRayError(Exception):
-    """Ray did not start; says where its logs are."""
+    """Ray did not start as it should; says why, or where its logs are."""
 
 
 @dataclass(frozen=True)
@@ -71,20 +75,21 @@ def local_ray(http: dict[str, Any], logging: dict[str, Any] | None) -> Iterator[
     The logs are kept only where the block failed.
 
     Args:
-        http: `http_options` of a Serve config file.
+        http: `http_options` of a Serve config file. Only HAProxy listens on their `host`, if it is
+            not the loopback address.
         logging: `logging_config` of a Serve config file.
 
     Raises:
         LocalRayError: It did not start.
     """
-    # Short, because the names of Unix sockets in it may have 107 characters at most.
-    folder = Path(tempfile.mkdtemp(prefix="admirer-"))
+    folder = _folder()
+    os.environ.update(haproxy_files(folder))
     keeps_logs = False
     try:
         metrics_port = free_port()
         _begin(folder, metrics_port, http, logging or {})
         yield LocalRay(
-            logs=folder / "session_latest" / "logs" / "serve",
+            logs=folder / "ray" / "session_latest" / "logs" / "serve",
             metrics_url=f"http://127.0.0.1:{metrics_port}/metrics",
         )
     except Exception:
@@ -94,6 +99,25 @@ def local_ray(http: dict[str, Any], logging: dict[str, Any] | None) -> Iterator[
         _stop()
         if not keeps_logs:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _folder() -> Path:
+    """Make a folder for all files of this run, which nobody else enters."""
+    place = tempfile.gettempdir()
+    if len(place) > LONGEST_TEMPORARY:
+        place = "/tmp"  # noqa: S108 - what is made there is ours alone
+    return Path(tempfile.mkdtemp(prefix="admirer-", dir=place))
+
+
+def check_ports(own: int) -> None:
+    """Make sure that no port but the app's own can be reached from another machine.
+
+    Raises:
+        LocalRayError: One can: a part of Ray does not listen where it was told to.
+    """
+    reached = sorted({f"{port} of {name}" for port, name in open_ports() if port != own})
+    if reached:
+        raise LocalRayError(f"others could reach ports that are Ray's own: {', '.join(reached)}")
 
 
 @contextmanager
@@ -118,7 +142,9 @@ def _begin(folder: Path, metrics_port: int, http: dict[str, Any], logging: dict[
 
     logging_levels.getLogger("ray.serve").setLevel(logging_levels.WARNING)
     try:
+        narrow_serve(http["host"])  # as each worker will, so that a Ray that differs fails here
         with _only_what_serves():
+            # Ray makes this folder anybody's, so it lies in one that is ours alone.
             ray.init(
                 address="local",
                 include_dashboard=False,
@@ -126,11 +152,12 @@ def _begin(folder: Path, metrics_port: int, http: dict[str, Any], logging: dict[
                 logging_level=logging_levels.ERROR,
                 object_store_memory=OBJECT_STORE_BYTES,
                 _metrics_export_port=metrics_port,
-                _temp_dir=str(folder),
+                _temp_dir=str(folder / "ray"),
+                runtime_env={"worker_process_setup_hook": worker_hook(http["host"])},
             )
         ray_serve.start(
             proxy_location="HeadOnly",
-            http_options=http,
+            http_options=http | {"host": LOOPBACK},
             logging_config=LoggingConfig(**logging),
         )
     except Exception as error:

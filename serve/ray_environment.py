@@ -5,6 +5,7 @@ node. HAProxy's metrics, statistics and fallback have fixed ports by default, so
 app on the machine could not start, or each would answer for the other; here each gets its own.
 """
 
+import secrets
 import socket
 from typing import Literal
 
@@ -15,8 +16,10 @@ Transport = Literal["default", "haproxy"]
 def environment(transport: Transport) -> dict[str, str]:
     """Return the variables for one app on this machine alone."""
     shared = {
-        # A local Ray would otherwise write a token into the user's home directory.
-        "RAY_AUTH_MODE": "disabled",
+        # Whoever reaches a port of Ray's runs code there: only these processes may. A token of
+        # this run, since Ray would otherwise write one into the user's home directory.
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": secrets.token_hex(32),
         # Neither Ray nor what loads the models reports its use to its makers.
         "RAY_USAGE_STATS_ENABLED": "0",
         "HF_HUB_DISABLE_TELEMETRY": "1",

@@ -100,9 +100,9 @@ def test_no_two_settings_of_a_stage_share_a_name() -> None:
 def test_every_ray_process_has_the_environment_of_the_transport() -> None:
     cluster = one(render(), "RayService")["spec"]["rayClusterConfig"]
     wanted = environment("haproxy")
-    # KubeRay sets the mode. A Service outside needs Ray's own 30 s to take note of a stop.
-    for name in ("RAY_AUTH_MODE", "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S"):
-        del wanted[name]
+    # KubeRay sets these two. A Service outside needs Ray's own 30 s to take note of a stop.
+    for name in ("AUTH_MODE", "AUTH_TOKEN", "SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S"):
+        del wanted[f"RAY_{name}"]
     # One app runs in a pod: fixed ports, by which two of them are scraped.
     del wanted["RAY_SERVE_FALLBACK_PROXY_HTTP_PORT"]
     wanted |= {

@@ -11,16 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import psutil
 import pytest
+from integration.started_app import CHECKOUT, DEMO, started_app
 
 from serve import launcher
 from serve.launcher import Options, PortInUseError, StartError, launch
 from serve.ray_environment import free_port
-
-CHECKOUT = Path(__file__).parents[2]
-DEMO = CHECKOUT / "bundles" / "demo"
-START_WITHIN_S = 240
 
 
 @pytest.fixture
@@ -120,24 +116,9 @@ def _in_another_thread(process: int) -> None:
 def test_the_app_starts_answers_and_leaves_nothing_behind(
     stop: Callable[[int], None], tmp_path: Path
 ) -> None:
-    port, log = free_port(), tmp_path / "log"
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "serve", "serve", "--bundle", DEMO, "--port", str(port)],
-            cwd=CHECKOUT,
-            env=os.environ | {"PYTHONUNBUFFERED": "1"},
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
-    try:
-        until = time.monotonic() + START_WITHIN_S
-        while "Stop: Ctrl-C" not in log.read_text():
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < until, log.read_text()
-            time.sleep(0.1)
-        assert "First answer after" in log.read_text()
-        command = next(line for line in log.read_text().splitlines() if line.startswith("Ask:"))
+    with started_app(tmp_path) as app:
+        assert any(line.startswith("First answer after") for line in app.printed())
+        command = next(line for line in app.printed() if line.startswith("Ask:"))
         shown = subprocess.run(
             shlex.split(command.removeprefix("Ask:")),
             cwd=CHECKOUT,
@@ -146,14 +127,13 @@ def test_the_app_starts_answers_and_leaves_nothing_behind(
             check=True,
         )
         assert '"answer":"' in shown.stdout
-        assert httpx.get(f"http://127.0.0.1:{port}/health/ready", trust_env=False).is_success
-        ours = psutil.Process(process.pid).children(recursive=True)
+        assert httpx.get(f"{app.url}/health/ready", trust_env=False).is_success
+        ours = app.processes()[1:]
         assert ours
-        stop(process.pid)
-        assert process.wait(60) == 0, log.read_text()
+        folder = app.folder
+        assert folder.is_dir()
+        stop(app.process.pid)
+        assert app.process.wait(60) == 0, app.printed()
         assert [each for each in ours if each.is_running()] == []
-        assert log.read_text().splitlines()[-1] == "Stopped."
-    finally:
-        if process.poll() is None:
-            process.terminate()
-            process.wait(60)
+        assert not folder.exists()
+        assert app.printed()[-1] == "Stopped."
