@@ -65,7 +65,7 @@ RUN --mount=type=cache,target=/uv-cache \
 # --- What the images that serve hold of the checkout: no training, evaluation or load tests ---
 
 FROM scratch AS sources
-COPY LICENSE README.md pyproject.toml /
+COPY LICENSE README.md admirer_packages.py pyproject.toml /
 COPY bank /bank
 COPY bundles /bundles
 COPY deployments /deployments

@@ -143,7 +143,8 @@ def _begin(folder: Path, metrics_port: int, http: dict[str, Any], logging: dict[
     logging_levels.getLogger("ray.serve").setLevel(logging_levels.WARNING)
     try:
         narrow_serve(http["host"])  # as each worker will, so that a Ray that differs fails here
-        with _only_what_serves():
+        # Ray's workers would otherwise import first what lies in the user's working folder.
+        with _only_what_serves(), contextlib.chdir(folder):
             # Ray makes this folder anybody's, so it lies in one that is ours alone.
             ray.init(
                 address="local",

@@ -41,6 +41,7 @@ def worker_hook(host: str) -> Callable[[], None]:
     """
 
     def narrow_worker() -> None:
+        import admirer_packages  # noqa: F401 - or `serve` could be somebody else's
         from serve.loopback import narrow_serve
 
         narrow_serve(host)

@@ -10,6 +10,7 @@ from typing import Any
 
 from support.dockerfile import copied
 
+import admirer_packages
 from serve.cli import plugins
 
 ROOT = Path(__file__).parents[2]
@@ -47,6 +48,7 @@ def test_the_images_that_serve_copy_nothing_else_of_the_checkout() -> None:
     assert set(copied("sources")) - PACKAGES == {
         "LICENSE",
         "README.md",
+        "admirer_packages.py",
         "pyproject.toml",
         "bundles",
     }
@@ -63,6 +65,11 @@ def test_dockerignore_lets_through_what_the_dockerfile_copies_and_no_more() -> N
 def test_import_contracts_know_every_package() -> None:
     assert {"benchmarks", "evaluation", "serve", "training"} <= PACKAGES
     assert set(PROJECT["tool"]["importlinter"]["root_packages"]) == PACKAGES
+
+
+def test_our_packages_are_found_before_those_of_others() -> None:
+    patterns = PROJECT["tool"]["setuptools"]["packages"]["find"]["include"]
+    assert set(admirer_packages.NAMES) == {pattern.removesuffix("*") for pattern in patterns}
 
 
 def test_mypy_knows_every_package() -> None:
