@@ -60,7 +60,7 @@ def started_app(
         process = subprocess.Popen(
             [COMMAND, "serve", "--bundle", DEMO, "--port", str(port), *words],
             cwd=cwd,
-            env=os.environ | {"PYTHONUNBUFFERED": "1"} | (environment or {}),
+            env=os.environ | {"PYTHONUNBUFFERED": "1"} | dict(environment or {}),
             stdout=output,
             stderr=output,
             start_new_session=True,

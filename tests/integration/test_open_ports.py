@@ -113,7 +113,7 @@ def test_only_the_apps_own_port_takes_bytes_from_elsewhere(app: StartedApp, host
     others = {
         each.laddr.port
         for each in psutil.net_connections("inet")
-        if each.status == psutil.CONN_LISTEN and each.pid not in ours
+        if each.laddr and each.status == psutil.CONN_LISTEN and each.pid not in ours
     }
     took = {
         each.port
@@ -138,7 +138,7 @@ class Payload:
 
 def send_pickle(port: int, marker: Path, token: str | None) -> set[grpc.StatusCode]:
     """Call every method of the server between replicas; return what it answered."""
-    request = serve_pb2.ASGIRequest(pickled_request_metadata=pickle.dumps(Payload(marker)))
+    request = serve_pb2.ASGIRequest(pickled_request_metadata=pickle.dumps(Payload(marker)))  # type: ignore[attr-defined]
     metadata = [("authorization", f"Bearer {token}")] if token else None
     codes = set()
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
@@ -205,7 +205,7 @@ def test_every_file_of_the_run_is_in_a_folder_that_nobody_else_enters(app: Start
     assert stat.S_IMODE(about.st_mode) == 0o700
     assert about.st_uid == os.getuid()
     sockets = {
-        each.laddr
+        str(each.laddr)
         for process in app.processes()
         for each in process.net_connections("unix")
         if str(each.laddr).startswith("/")
