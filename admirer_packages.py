@@ -33,7 +33,7 @@ sys.meta_path.insert(0, _OurPackages)
 
 def main() -> None:
     """Run the command `admirer`."""
-    from serve.__main__ import main as command
+    from serve.cli.__main__ import main as command
 
     command()
 

@@ -29,7 +29,7 @@ from benchmarks.figures import medians, percentiles_ms
 from benchmarks.machine import write
 from deployments.batching import Batcher
 from deployments.errors import AdmirerError
-from serve.ray_environment import environment
+from serve.cli.ray_environment import environment
 
 MODEL_S = 0.1
 MAX_SIZE = 16

@@ -39,7 +39,7 @@ from benchmarks.running_app import ROOM, RunningApp, demo_config, running_app
 from load_tests.client.app_process import merged
 from load_tests.client.questions import PhotoQuestion, read_questions
 from load_tests.client.traffic import Client, Window, steady
-from serve.local import settings_of
+from serve.local_settings import settings_of
 
 CLIENT, IDLE, STOLEN = "client", "idle", "stolen"
 MB = 1_000_000

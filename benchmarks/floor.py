@@ -31,7 +31,7 @@ from benchmarks.machine import write
 from benchmarks.running_app import ROOM, RunningApp, running_app
 from load_tests.client.questions import PhotoQuestion, read_questions
 from load_tests.client.traffic import Client, steady
-from serve.ray_environment import Transport
+from serve.cli.ray_environment import Transport
 
 TOGETHER = 32
 COLUMNS = {

@@ -15,7 +15,6 @@ import yaml
 
 from bank.index import ExampleBank
 from deployments.messages import Message
-from deployments.metrics import Meters
 from deployments.retriever import Retrieval
 from deployments.settings import (
     AnswererSettings,
@@ -23,15 +22,16 @@ from deployments.settings import (
     RetrieverSettings,
     TaggerSettings,
 )
+from deployments.telemetry.metrics import Meters
 from models.chat import Completion
 from models.clip import Vectors
 from models.photos import Rgb
 from models.tagging import Tag
 from serve.app import Loaders, bind
-from serve.launcher import wait_for_signal
-from serve.local import settings_of
-from serve.local_ray import local_ray, prepare
-from serve.ray_environment import Transport, environment
+from serve.cli.launcher import wait_for_signal
+from serve.cli.local_ray import local_ray, prepare
+from serve.cli.ray_environment import Transport, environment
+from serve.local_settings import settings_of
 
 
 class Nothing:

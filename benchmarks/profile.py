@@ -43,11 +43,15 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "photos: decode": (
         "models/photos.py",
         "models/pixels.py",
-        "serve/images.py",
+        "serve/api/photos.py",
         "bank/fingerprints.py",
     ),
     "models: our Python around them": ("models/", "bank/"),
-    "metrics": ("ray/util/metrics.py", "deployments/ray_metrics.py", "ray/serve/metrics.py"),
+    "metrics": (
+        "ray/util/metrics.py",
+        "deployments/telemetry/ray_metrics.py",
+        "ray/serve/metrics.py",
+    ),
     "Ray: calls and serialisation": ("ray/", "grpc/"),
     "HTTP and API": ("uvicorn/", "starlette/", "fastapi/", "multipart", "pydantic", "serve/"),
     "our stages": ("deployments/",),

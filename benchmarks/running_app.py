@@ -19,8 +19,8 @@ from load_tests.client.app_process import NO_PHOTO_CACHES, AppProcess, config_of
 from load_tests.client.questions import read_questions
 from load_tests.client.traffic import Client
 from models.bundle import Bundle
-from serve.local import CHECKOUT
-from serve.ray_environment import free_port
+from serve.cli.ray_environment import free_port
+from serve.local_settings import CHECKOUT
 
 DEMO = CHECKOUT / "serve" / "config" / "demo.yaml"
 Changes = Mapping[str, Any]

@@ -29,8 +29,8 @@ from rich.table import Table
 from benchmarks.machine import write
 from deployments.batching import Batcher
 from deployments.messages import Answer, Call, Embeddings, Example, Photo, Prompt, Tag
-from deployments.otel_tracer import EXPORT_EVERY_S, OtelTracer
-from deployments.tracing import NO_TRACER, Tracer, current
+from deployments.telemetry.otel_traces import EXPORT_EVERY_S, OtelTracer
+from deployments.telemetry.traces import NO_TRACER, Tracer, current
 from serve.pipeline import Pipeline
 
 Tracers = dict[str, Tracer]

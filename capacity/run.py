@@ -29,7 +29,7 @@ from load_tests.client.app_process import (
 )
 from load_tests.client.questions import PhotoQuestion, read_questions
 from load_tests.client.traffic import Client, closed
-from serve.ray_environment import free_port
+from serve.cli.ray_environment import free_port
 
 REPLAYED = (0.8, 1.0)
 """Shares of the target's rate."""

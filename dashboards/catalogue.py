@@ -1,16 +1,16 @@
-"""The catalogue of our metrics as a document, generated from `deployments.metrics`.
+"""The catalogue of our metrics as a document, generated from `deployments.telemetry.metrics`.
 
 Ray's own series are not in it: `dashboards.ray_series` names those that we use.
 """
 
-from deployments.metrics import METRICS, Metric
+from deployments.telemetry.metrics import METRICS, Metric
 
 _HEAD = """# Metrics
 
-Written by `python -m dashboards` from `deployments/metrics.py`; do not edit. Every series also has
-the labels `application`, `deployment` and `replica` that Ray adds. Histograms have `_bucket` and
-`_count`; do not use their `_sum`, which Ray makes up from the middles of the buckets. No label's
-value comes from a caller.
+Written by `python -m dashboards` from `deployments/telemetry/metrics.py`; do not edit. Every
+series also has the labels `application`, `deployment` and `replica` that Ray adds. Histograms
+have `_bucket` and `_count`; do not use their `_sum`, which Ray makes up from the middles of the
+buckets. No label's value comes from a caller.
 
 | name | type | unit | labels | what it is |
 | --- | --- | --- | --- | --- |

@@ -15,7 +15,7 @@ from grafana_foundation_sdk.models import dashboard as model
 from dashboards.panels import DATASOURCE, Panel
 from dashboards.promql import Scope
 from dashboards.queries import requests
-from deployments.metrics import BUILD_INFO, STAGE_MAX_REPLICAS
+from deployments.telemetry.metrics import BUILD_INFO, STAGE_MAX_REPLICAS
 
 CHOSEN = Scope(
     namespace="$namespace",

@@ -7,7 +7,7 @@ takes series without it. Every series of Ray carries its process, so everything 
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from deployments.metrics import (
+from deployments.telemetry.metrics import (
     BATCH_ITEMS,
     BATCH_MAX_ITEMS,
     BATCH_NICENESS,
@@ -38,7 +38,7 @@ _OF_EACH_STAGE = (
 
 
 class Series(Protocol):
-    """A `deployments.metrics.Metric` or an `OtherSeries`."""
+    """A `deployments.telemetry.metrics.Metric` or an `OtherSeries`."""
 
     @property
     def exported(self) -> str:

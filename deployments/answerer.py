@@ -9,10 +9,10 @@ from deployments.calls import received
 from deployments.errors import AnswererFailed, DeadlineExceeded
 from deployments.language_models import LanguageModel, LocalModel, RemoteModel, reported
 from deployments.messages import Answer, Call, Prompt
-from deployments.metrics import LLM_RETRIES, NO_METERS, Meters
 from deployments.settings import AnswererSettings
-from deployments.tracing import NO_TRACER, Tracer, current
-from deployments.yielding import load_yielding
+from deployments.telemetry.metrics import LLM_RETRIES, NO_METERS, Meters
+from deployments.telemetry.traces import NO_TRACER, Tracer, current
+from deployments.thread_priority import load_yielding
 from models.bundle import Bundle, OpenAiPart
 from models.chat import load
 from models.chat.errors import ChatError, ChatTimeout

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from deployments.calls import received
 from deployments.messages import Call, Example, Message, Prompt
 from deployments.settings import AssemblerSettings
-from deployments.tracing import NO_TRACER, Tracer
+from deployments.telemetry.traces import NO_TRACER, Tracer
 
 
 def describe(caption: str, tags: Sequence[str], question: str) -> str:

@@ -15,7 +15,8 @@ from typing import Generic, TypeVar
 
 from deployments.calls import within
 from deployments.errors import AdmirerError, DeadlineExceeded, ModelNotReady, Overloaded
-from deployments.metrics import (
+from deployments.settings import BatchSettings
+from deployments.telemetry.metrics import (
     BATCH_ITEMS,
     BATCH_MAX_ITEMS,
     BATCH_NICENESS,
@@ -24,9 +25,8 @@ from deployments.metrics import (
     QUEUE_SECONDS,
     Meters,
 )
-from deployments.settings import BatchSettings
-from deployments.tracing import Span, current
-from deployments.yielding import yielding_thread
+from deployments.telemetry.traces import Span, current
+from deployments.thread_priority import yielding_thread
 
 logger = logging.getLogger("ray.serve")
 
@@ -78,8 +78,8 @@ class Batcher(Generic[Item, Value]):
             so that one bad item fails alone and a batch too large for memory still succeeds.
         max_size: Items in one batch.
         max_waiting: Items that may wait beside the batch that runs.
-        niceness: How far the model's thread yields (`deployments.yielding`). Where stages share
-            cores, a model that is much cheaper in batches gains by it: items gather meanwhile.
+        niceness: Increment of the nice value of the model's thread (`deployments.thread_priority`).
+            Where stages share cores, batches grow meanwhile.
         observe: Told of every run, on the event loop.
     """
 

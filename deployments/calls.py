@@ -27,9 +27,9 @@ from deployments.errors import (
     Overloaded,
     StageFailed,
 )
-from deployments.logs import fields
 from deployments.messages import Call, Stage
-from deployments.tracing import Tracer
+from deployments.telemetry.logs import fields
+from deployments.telemetry.traces import Tracer
 
 OK, CANCELLED = "ok", "cancelled"
 

@@ -11,12 +11,12 @@ from deployments.batching import Batcher, metered_batcher
 from deployments.calls import received
 from deployments.health import ModelHealth
 from deployments.messages import Call, Photo
-from deployments.metrics import NO_METERS, Meters
-from deployments.photos import decoded
-from deployments.recent import RecentPhotos
+from deployments.photo_cache import RecentPhotos
+from deployments.photo_decoding import decoded
 from deployments.settings import CaptionerSettings
-from deployments.tracing import NO_TRACER, Tracer
-from deployments.yielding import load_yielding
+from deployments.telemetry.metrics import NO_METERS, Meters
+from deployments.telemetry.traces import NO_TRACER, Tracer
+from deployments.thread_priority import load_yielding
 from models.bundle import Bundle
 from models.captioning import CaptionModel, load
 from models.photos import Rgb

@@ -13,7 +13,8 @@ from deployments.calls import CANCELLED, outcome
 from deployments.errors import DeadlineExceeded, Overloaded
 from deployments.health import ModelHealth
 from deployments.messages import Message
-from deployments.metrics import (
+from deployments.settings import AnswererSettings, Price
+from deployments.telemetry.metrics import (
     LLM_COMPLETION_TOKENS,
     LLM_COST_DOLLARS,
     LLM_FIRST_TOKEN_SECONDS,
@@ -22,8 +23,7 @@ from deployments.metrics import (
     LLM_SECONDS,
     Meters,
 )
-from deployments.settings import AnswererSettings, Price
-from deployments.tracing import current
+from deployments.telemetry.traces import current
 from models.chat import ChatModel, Completion, Turn
 from models.chat.errors import ChatError, ChatTooLong
 

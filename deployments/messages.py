@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, NewType
 
 from bank.examples import Example, Similarity
-from deployments.tracing import TraceContext
+from deployments.telemetry.traces import TraceContext
 from models.tagging import Tag
 
 __all__ = [

@@ -19,11 +19,11 @@ from deployments.calls import received
 from deployments.errors import BadQuestion
 from deployments.health import ModelHealth
 from deployments.messages import Call, Embeddings, Example, Photo
-from deployments.metrics import BANK_EXAMPLES, BEST_SIMILARITY, NO_METERS, Meters
-from deployments.photos import decoded
+from deployments.photo_decoding import decoded
 from deployments.settings import RetrieverSettings
-from deployments.tracing import NO_TRACER, Tracer, current
-from deployments.yielding import load_yielding
+from deployments.telemetry.metrics import BANK_EXAMPLES, BEST_SIMILARITY, NO_METERS, Meters
+from deployments.telemetry.traces import NO_TRACER, Tracer, current
+from deployments.thread_priority import load_yielding
 from models.bundle import Bundle
 from models.clip import ClipModel, load
 from models.photos import Rgb

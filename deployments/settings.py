@@ -10,7 +10,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from deployments.messages import Similarity
-from deployments.yielding import IDLE_POLICY
+from deployments.thread_priority import IDLE_POLICY
 from models.settings import EngineSettings
 
 

@@ -12,12 +12,12 @@ from deployments.batching import Batcher, metered_batcher
 from deployments.calls import received
 from deployments.health import ModelHealth
 from deployments.messages import Call, Photo, Tag
-from deployments.metrics import NO_METERS, Meters
-from deployments.photos import decoded
-from deployments.recent import RecentPhotos
+from deployments.photo_cache import RecentPhotos
+from deployments.photo_decoding import decoded
 from deployments.settings import TaggerSettings
-from deployments.tracing import NO_TRACER, Tracer
-from deployments.yielding import load_yielding
+from deployments.telemetry.metrics import NO_METERS, Meters
+from deployments.telemetry.traces import NO_TRACER, Tracer
+from deployments.thread_priority import load_yielding
 from models.bundle import Bundle
 from models.photos import Rgb
 from models.tagging import TagModel, load

@@ -2,5 +2,5 @@
 
 A request passes `api` -> `pipeline` -> the five deployments of `deployments/`, which `app` binds.
 In this package the bare name `serve` is never bound: Ray's names are imported one by one, ours as
-`from serve.schemas import ...`.
+`from serve.api.schemas import ...`.
 """

@@ -14,13 +14,13 @@ from ray.serve.config import BackpressureConfig
 from deployments.answerer import Answerer, LoadAnswerer, load_answerer
 from deployments.assembler import Assembler
 from deployments.captioner import Captioner, LoadCaptioner, load_captioner
-from deployments.metrics import Meters
-from deployments.otel_tracer import OtelTracer
-from deployments.ray_metrics import RayMeters
 from deployments.retriever import LoadRetriever, Retriever, load_retriever
 from deployments.settings import Autoscaling, Scaling
 from deployments.tagger import LoadTagger, Tagger, load_tagger
-from deployments.tracing import NO_TRACER, Tracer
+from deployments.telemetry.metrics import Meters
+from deployments.telemetry.otel_traces import OtelTracer
+from deployments.telemetry.ray_metrics import RayMeters
+from deployments.telemetry.traces import NO_TRACER, Tracer
 from serve.ingress import Ingress
 from serve.settings import AppSettings, TracingSettings
 

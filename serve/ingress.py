@@ -11,9 +11,9 @@ from ray.serve import ingress
 from ray.serve.handle import DeploymentHandle
 
 from deployments.messages import Stage
-from deployments.metrics import STAGE_MAX_REPLICAS, Meters
-from deployments.tracing import Tracer
-from serve.api import create_api
+from deployments.telemetry.metrics import STAGE_MAX_REPLICAS, Meters
+from deployments.telemetry.traces import Tracer
+from serve.api.fastapi_app import create_api
 from serve.settings import AppSettings
 from serve.stage_handles import StageHandle, pipeline
 

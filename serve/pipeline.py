@@ -13,7 +13,6 @@ from typing import TypeVar
 
 from deployments.calls import code_of, within
 from deployments.errors import AdmirerError, BadRequest
-from deployments.logs import fields
 from deployments.messages import (
     Answer,
     Call,
@@ -24,8 +23,9 @@ from deployments.messages import (
     Stage,
     Tag,
 )
-from deployments.metrics import DEGRADED_ANSWERS, NO_METERS, Meters
-from deployments.tracing import STAGE, current
+from deployments.telemetry.logs import fields
+from deployments.telemetry.metrics import DEGRADED_ANSWERS, NO_METERS, Meters
+from deployments.telemetry.traces import STAGE, current
 from serve.settings import Degrade
 
 OPTIONAL_SHARE = 0.5
@@ -109,7 +109,7 @@ class Pipeline:
         answerer. Cancelling this cancels whatever runs below.
 
         Args:
-            photo: What `serve.images` made of the caller's bytes.
+            photo: What `serve.api.photos` made of the caller's bytes.
             question: Checked text.
             n_shot: Solved examples in the prompt; 0 asks the retriever nothing.
             call: Request id and the time that the whole answer may take.

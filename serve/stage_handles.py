@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from deployments.calls import OK, Response, call_stage, outcome
 from deployments.errors import Overloaded
 from deployments.messages import Call, Stage
-from deployments.metrics import STAGE_CALLS, STAGE_SECONDS, Meters
-from deployments.tracing import current
+from deployments.telemetry.metrics import STAGE_CALLS, STAGE_SECONDS, Meters
+from deployments.telemetry.traces import current
 from serve.pipeline import Pipeline
 from serve.settings import AppSettings
 

@@ -13,9 +13,9 @@ from torch import nn
 from torch.nn import functional
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from training.attention_targets import HEADS, PREVIOUS, Head
 from training.conversations import CHAT_TEMPLATE, END, ROLE_TOKENS, vocabulary
 from training.encoding import Encoded
-from training.guides import HEADS, PREVIOUS, Head
 from training.tokenizer import BOS_ID, PAD_ID, save_tokenizer, train_tokenizer
 
 LENGTH_STEP = 64

@@ -1,7 +1,7 @@
 """Trains the demo's answerer, a small Llama that reads the assembled few-shot prompt.
 
-It learns to look back into its prompt by being shown where (`training.guides`), first on one scene
-with many questions, then on prompts as served.
+It learns to look back into its prompt by being shown where (`training.attention_targets`), first
+on one scene with many questions, then on prompts as served.
 
     python -m training.answerer --out bundles/demo/answerer --minutes 60
 

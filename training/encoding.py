@@ -10,8 +10,7 @@ from dataclasses import dataclass
 
 from tokenizers import Tokenizer
 
-from training.conversations import ASSISTANT, END, INSTRUCTION, SYSTEM, USER, Conversation, Turn
-from training.guides import (
+from training.attention_targets import (
     Asked,
     Context,
     Head,
@@ -20,6 +19,7 @@ from training.guides import (
     to_answer,
     to_question,
 )
+from training.conversations import ASSISTANT, END, INSTRUCTION, SYSTEM, USER, Conversation, Turn
 from training.questions import UNKNOWN
 
 TAG_WEIGHT = 0.2

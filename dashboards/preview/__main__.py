@@ -14,7 +14,7 @@ from dashboards.preview.canvas import FAINT, WORDS, Canvas
 from dashboards.preview.figures import draw_bars, draw_number, draw_table, draw_text
 from dashboards.preview.frame import Frame
 from dashboards.preview.graphs import draw_lines, draw_spread
-from dashboards.preview.places import COLUMN, GAP, ROW, Placed, placed
+from dashboards.preview.layout import COLUMN, GAP, ROW, Placed, placed
 from dashboards.preview.prometheus import Prometheus
 from dashboards.promql import Scope
 from dashboards.queries import replicas

@@ -8,7 +8,7 @@ from typing import Any
 
 from dashboards.expressions import filled
 from dashboards.preview.canvas import FAINT, NAMED, Canvas
-from dashboards.preview.places import Placed
+from dashboards.preview.layout import Placed
 from dashboards.preview.prometheus import Line, Prometheus
 
 

@@ -5,7 +5,7 @@ or a model behind an address that is not the one it was.
 """
 
 from dashboards.promql import Scope, aggregate, buckets, quantile, rate, select, share
-from deployments.metrics import (
+from deployments.telemetry.metrics import (
     ANSWER_CHARACTERS,
     BANK_EXAMPLES,
     BEST_SIMILARITY,

@@ -12,7 +12,7 @@ from dashboards.ray_series import (
     NODE_MEMORY_TOTAL,
     NODE_MEMORY_USED,
 )
-from deployments.metrics import BATCH_MAX_ITEMS
+from deployments.telemetry.metrics import BATCH_MAX_ITEMS
 
 _MIB = 1024 * 1024
 _GPU = ("ip", "GpuIndex", "GpuDeviceName")

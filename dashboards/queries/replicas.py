@@ -12,7 +12,7 @@ from dashboards.ray_series import (
     TARGET_REPLICAS,
     TOTAL_REQUESTS,
 )
-from deployments.metrics import STAGE_MAX_REPLICAS
+from deployments.telemetry.metrics import STAGE_MAX_REPLICAS
 
 
 def running(scope: Scope) -> str:

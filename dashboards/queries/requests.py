@@ -12,7 +12,7 @@ from dashboards.promql import (
     select,
     share,
 )
-from deployments.metrics import BUILD_INFO, BUNDLE_INFO, REQUEST_SECONDS, REQUESTS
+from deployments.telemetry.metrics import BUILD_INFO, BUNDLE_INFO, REQUEST_SECONDS, REQUESTS
 
 _ANSWERS = (f'route="{slo.ROUTE}"',)
 # Health checks would hide what people see, and unknown addresses are not ours.

@@ -5,7 +5,7 @@ the assembler, which runs no model, has none of them.
 """
 
 from dashboards.promql import Scope, aggregate, observations, quantile, rate, select, share
-from deployments.metrics import (
+from deployments.telemetry.metrics import (
     BATCH_ITEMS,
     BATCH_MAX_ITEMS,
     CACHE_LOOKUPS,

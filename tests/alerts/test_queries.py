@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from prometheus_programs import program
+from support.prometheus_programs import program
 
 from dashboards.promql import Scope
 from dashboards.queries import answers, load_tests, machines, replicas, requests, stages

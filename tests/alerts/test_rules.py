@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 import yaml
-from prometheus_programs import program
+from support.prometheus_programs import program
 
 from dashboards import slo
 from dashboards.pages import PAGES
 from dashboards.rules import alerts, rendered, rules
-from dashboards.rules_format import Alert, Recording
-from deployments.metrics import REQUEST_SECONDS
+from dashboards.rules.format import Alert, Recording
+from deployments.telemetry.metrics import REQUEST_SECONDS
 
 ROOT = Path(__file__).parents[2]
 CHART_RULES = ROOT / "charts" / "admirer" / "rules"

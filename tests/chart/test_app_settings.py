@@ -11,7 +11,7 @@ from ray.serve.schema import ServeDeploySchema
 
 from deployments.settings import AnswererSettings, Price, Scaling
 from serve import config_files
-from serve.ray_environment import environment
+from serve.cli.ray_environment import environment
 from serve.settings import AppSettings
 from tools import chart_values
 

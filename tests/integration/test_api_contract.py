@@ -13,10 +13,10 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
-from unit.fake_stages import FakeStages
+from support.fake_stages import FakeStages
 
 from models.bundle import Bundle
-from serve.api import create_api
+from serve.api.fastapi_app import create_api
 from serve.settings import AppSettings
 
 CHECKS = [

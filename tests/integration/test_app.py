@@ -12,13 +12,13 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from integration.otlp_receiver import OtlpReceiver, drawn, otlp_receiver
-from integration.steered_app import RunningApp, steered_app
 from prometheus_client.parser import text_string_to_metric_families
+from support.otlp_receiver import OtlpReceiver, drawn, otlp_receiver
+from support.steered_app import RunningApp, steered_app
 
-from deployments.metrics import CACHE_LOOKUPS, METRICS
+from deployments.telemetry.metrics import CACHE_LOOKUPS, METRICS
+from serve.cli.ray_environment import Transport
 from serve.pipeline import TIMED_AS
-from serve.ray_environment import Transport
 
 logger = logging.getLogger(__name__)
 

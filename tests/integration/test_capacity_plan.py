@@ -21,7 +21,7 @@ from capacity.replay import Replay
 from capacity.search import search
 from capacity.target import Nodes, Target, priced, read_prices, unpriced
 from load_tests.client.questions import PhotosError
-from serve.__main__ import app
+from serve.cli.__main__ import app
 from serve.settings import AppSettings
 
 ROOT = Path(__file__).parents[2]

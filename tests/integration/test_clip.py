@@ -23,7 +23,7 @@ from models.clip.words import Words
 from models.photos import Rgb, decode_jpeg
 from models.settings import EngineSettings
 from models.text import load_tokenizer
-from serve.images import read_photo as read_for_the_app
+from serve.api.photos import read_photo as read_for_the_app
 from serve.settings import Limits
 from training.checkpoints import clip
 from training.checkpoints.photos import coloured_rectangles

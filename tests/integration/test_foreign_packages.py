@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from integration.started_app import CHECKOUT, COMMAND, DEMO, started_app
+from support.started_app import CHECKOUT, COMMAND, DEMO, started_app
 
 import admirer_packages
 

@@ -7,7 +7,7 @@ from typing import IO
 
 import pytest
 
-from serve.ray_environment import Transport, environment
+from serve.cli.ray_environment import Transport, environment
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -17,7 +17,7 @@ def answer(
 ) -> subprocess.CompletedProcess[str]:
     paths = f"{CHECKOUT}{os.pathsep}{CHECKOUT / 'tests'}"
     return subprocess.run(
-        [sys.executable, Path(__file__).with_name("full_log_disk.py"), logs],
+        [sys.executable, CHECKOUT / "tests" / "support" / "full_log_disk.py", logs],
         cwd=CHECKOUT,
         env=os.environ | environment(transport) | {"PYTHONPATH": paths},
         stdout=subprocess.PIPE,

@@ -12,11 +12,11 @@ from typing import Any
 
 import httpx
 import pytest
-from integration.started_app import CHECKOUT, DEMO, started_app
+from support.started_app import CHECKOUT, DEMO, started_app
 
-from serve import launcher
-from serve.launcher import Options, PortInUseError, StartError, launch
-from serve.ray_environment import free_port
+from serve.cli import launcher
+from serve.cli.launcher import Options, PortInUseError, StartError, launch
+from serve.cli.ray_environment import free_port
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def test_gpus_that_are_not_there_are_one_line_and_not_minutes_of_waiting() -> No
 def test_what_waits_for_a_signal_stops_though_it_was_started_in_the_background() -> None:
     # Where a script starts a program with "&", the program ignores SIGINT.
     words = ["sh", "-c", 'trap "" INT; exec "$0" -c "$1"', sys.executable]
-    program = "from serve.launcher import wait_for_signal; wait_for_signal()"
+    program = "from serve.cli.launcher import wait_for_signal; wait_for_signal()"
     process = subprocess.Popen([*words, program], cwd=CHECKOUT, stderr=subprocess.PIPE, text=True)
     until = time.monotonic() + 30
     while process.poll() is None and time.monotonic() < until:

@@ -16,12 +16,12 @@ from pathlib import Path
 import pytest
 import uvicorn
 from PIL import Image
-from unit.fake_stages import FakeStages
+from support.fake_stages import FakeStages
 
 from deployments.errors import ModelNotReady
 from models.bundle import Bundle
-from serve.api import create_api
-from serve.ray_environment import free_port
+from serve.api.fastapi_app import create_api
+from serve.cli.ray_environment import free_port
 from serve.settings import AppSettings
 
 CHECKOUT = Path(__file__).parents[2]

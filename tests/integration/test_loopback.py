@@ -3,7 +3,7 @@ import re
 import pytest
 from ray.serve._private.haproxy_templates import HAPROXY_CONFIG_TEMPLATE
 
-from serve.loopback import narrowed
+from serve.cli.loopback import narrowed
 
 
 def test_of_haproxys_servers_only_the_apps_own_listens_on_its_host() -> None:

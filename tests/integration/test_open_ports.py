@@ -15,8 +15,8 @@ import grpc
 import httpx
 import psutil
 import pytest
-from integration.started_app import StartedApp, started_app
 from ray.serve.generated import serve_pb2, serve_pb2_grpc
+from support.started_app import StartedApp, started_app
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - what it then opens is the test
 STAGES = 6

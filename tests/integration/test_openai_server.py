@@ -14,8 +14,8 @@ import pytest
 from deployments.answerer import Answerer, load_answerer
 from deployments.language_models import RemoteModel
 from deployments.messages import Call, Message, Prompt
-from deployments.metrics import NO_METERS
 from deployments.settings import AnswererSettings, OpenAISettings
+from deployments.telemetry.metrics import NO_METERS
 
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "bundles" / "demo"

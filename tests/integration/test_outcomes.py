@@ -14,15 +14,21 @@ from typing import Any
 
 import httpx
 import pytest
-from integration.prometheus_server import Prometheus, prometheus_over
-from integration.steered_app import RunningApp, steered_app
 from prometheus_client.parser import text_string_to_metric_families
-from prometheus_programs import program
+from support.prometheus_programs import program
+from support.prometheus_server import Prometheus, prometheus_over
+from support.steered_app import RunningApp, steered_app
 
-from dashboards.rules_answers import llm_failing
-from dashboards.rules_format import Group, written
-from deployments.metrics import LLM_REQUESTS, REQUEST_SECONDS, REQUESTS, STAGE_CALLS, Metric
-from serve.ray_environment import Transport
+from dashboards.rules.answers import llm_failing
+from dashboards.rules.format import Group, written
+from deployments.telemetry.metrics import (
+    LLM_REQUESTS,
+    REQUEST_SECONDS,
+    REQUESTS,
+    STAGE_CALLS,
+    Metric,
+)
+from serve.cli.ray_environment import Transport
 
 TIMES = 8
 TIMEOUT_S = 4

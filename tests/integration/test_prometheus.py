@@ -25,17 +25,17 @@ from typing import Any
 import httpx
 import pytest
 import yaml
-from integration.prometheus_server import Prometheus, prometheus_over
-from prometheus_programs import program
+from support.prometheus_programs import program
+from support.prometheus_server import Prometheus, prometheus_over
 
-from dashboards.exceptions import ABSENT, why_empty
+from dashboards.absent_series import ABSENT, why_empty
 from dashboards.expressions import Expression, expressions
 from dashboards.rules import rules
-from deployments.metrics import LLM_RETRIES, MODEL_ERRORS
+from deployments.telemetry.metrics import LLM_RETRIES, MODEL_ERRORS
 from models.bundle import Bundle
+from serve.cli.ray_environment import free_port
 from serve.config_files import DEMO as CONFIG
 from serve.config_files import read
-from serve.ray_environment import free_port
 
 CHECKOUT = Path(__file__).parents[2]
 DEMO = CHECKOUT / "bundles" / "demo"

@@ -11,19 +11,19 @@ from pathlib import Path
 
 import httpx
 import pytest
-from integration.otlp_receiver import OtlpReceiver, ReceivedSpan, drawn, otlp_receiver
 from integration.test_openai_chat import Server, client, said, server  # noqa: F401 - a fixture
-from unit.fake_stages import FakeStages, failing
+from support.fake_stages import FakeStages, failing
+from support.otlp_receiver import OtlpReceiver, ReceivedSpan, drawn, otlp_receiver
 
 from deployments.answerer import Answerer
 from deployments.errors import BadImage
 from deployments.language_models import RemoteModel
 from deployments.messages import Call, Message, Prompt
-from deployments.otel_tracer import OtelTracer
 from deployments.settings import AnswererSettings
-from deployments.tracing import Tracer, current
+from deployments.telemetry.otel_traces import OtelTracer
+from deployments.telemetry.traces import Tracer, current
 from models.bundle import Bundle
-from serve.api import create_api
+from serve.api.fastapi_app import create_api
 from serve.in_process import load_pipeline
 from serve.pipeline import Pipeline
 from serve.settings import AppSettings
@@ -277,7 +277,7 @@ def test_a_receiver_that_hangs_does_not_keep_a_process_from_ending(
 ) -> None:
     receiver.hangs = True
     program = (
-        "from deployments.otel_tracer import OtelTracer\n"
+        "from deployments.telemetry.otel_traces import OtelTracer\n"
         f"tracer = OtelTracer({receiver.url!r}, 'test', 1, 60)\n"
         "for n in range(2000):\n"
         "    with tracer.begin('work', None): pass\n"
@@ -288,7 +288,7 @@ def test_a_receiver_that_hangs_does_not_keep_a_process_from_ending(
 
 def test_spans_that_wait_at_the_end_of_a_process_are_exported(receiver: OtlpReceiver) -> None:
     program = (
-        "from deployments.otel_tracer import OtelTracer\n"
+        "from deployments.telemetry.otel_traces import OtelTracer\n"
         f"tracer = OtelTracer({receiver.url!r}, 'test', 1, 60)\n"
         "with tracer.begin('last', None): pass\n"
     )

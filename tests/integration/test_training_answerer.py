@@ -6,9 +6,9 @@ from tokenizers import Tokenizer
 
 from training.answer_model import LENGTH_STEP, answer_tokenizer, look_loss, padded
 from training.answerer import TOKENS_A_STEP, batches, one_scene
+from training.attention_targets import HEADS, NOWHERE, PREVIOUS
 from training.conversations import Conversation, Pool, Turn, few_shot, seen
 from training.encoding import Encoded, encode
-from training.guides import HEADS, NOWHERE, PREVIOUS
 from training.questions import KINDS, Question
 from training.scenes import Person, Scene, Thing
 

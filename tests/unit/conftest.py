@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from unit.fake_stages import FakeStages
+from support.fake_stages import FakeStages
 
 from models.bundle import Bundle
 
@@ -53,7 +53,7 @@ def bundle(tmp_path: Path) -> Bundle:
 @pytest.fixture
 def client(stages: FakeStages, bundle: Bundle) -> "Iterator[TestClient]":
     from fastapi.testclient import TestClient
-    from unit.api_app import app
+    from support.api_app import app
 
     with TestClient(app(stages, bundle)) as client:
         yield client

@@ -8,7 +8,7 @@ from pathlib import Path
 import typer
 from setuptools import find_packages
 
-from serve.__main__ import app as admirer
+from serve.cli.__main__ import app as admirer
 from tools import settings_table
 
 ROOT = Path(__file__).parents[2]

@@ -5,7 +5,7 @@
 {{- end -}}
 
 {{/*
-What every Ray process needs, as serve/ray_environment.py says (a test compares them). KubeRay sets the
+What every Ray process needs, as serve/cli/ray_environment.py says (a test compares them). KubeRay sets the
 authentication itself. Ray reads these when it starts: any change replaces the cluster.
 */}}
 {{- define "admirer.rayEnvironment" -}}

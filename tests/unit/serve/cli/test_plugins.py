@@ -8,8 +8,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from serve.__main__ import app
 from serve.cli import plugins
+from serve.cli.__main__ import app
 
 HEAVY = {"bank", "capacity", "evaluation", "faiss", "numpy", "onnxruntime", "ray", "torch"}
 
@@ -63,7 +63,7 @@ def test_a_command_of_another_package_answers_with_its_own_help(name: str, part:
 
 def test_help_imports_no_package_of_another_command_and_nothing_heavy() -> None:
     program = (
-        "import sys; from serve.__main__ import app\n"
+        "import sys; from serve.cli.__main__ import app\n"
         "try: app(['--help'])\n"
         "except SystemExit: print(*{name.partition('.')[0] for name in sys.modules})"
     )

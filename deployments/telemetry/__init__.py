@@ -1,0 +1,1 @@
+"""What the app reports of itself: metrics, traces and logs."""

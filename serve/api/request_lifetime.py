@@ -1,0 +1,104 @@
+"""One request as the routes see it: its id, its clock, and whether its caller is still there.
+
+A caller that hangs up is noticed while the stages work, and its work is cancelled: servers
+differ in whether they would do so by themselves.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
+
+from fastapi import Request, Response
+from pydantic import BaseModel
+from starlette.requests import ClientDisconnect
+
+from deployments.calls import within
+from deployments.messages import Call
+from deployments.telemetry.traces import current
+from serve.api.request_body import read_request
+
+Body = TypeVar("Body", bound=BaseModel)
+Value = TypeVar("Value")
+
+
+class Visit:
+    """One request as the routes see it: its id, its clock, what each part of it took."""
+
+    def __init__(self, request_id: str, timeout_s: float) -> None:
+        self.id = request_id
+        self.timings_ms: dict[str, float] = {}
+        self._started = time.perf_counter()
+        self._timeout_s = timeout_s
+
+    def call(self) -> Call:
+        """Return what a stage is told: this request and the time that is left of it."""
+        return Call(self.id, self._timeout_s - (time.perf_counter() - self._started))
+
+    async def timed(self, name: str, work: Awaitable[Value]) -> Value:
+        """Return what the work returns, and note what it took."""
+        started = time.perf_counter()
+        with current().child(name):
+            try:
+                return await work
+            finally:
+                self.timings_ms[name] = _ms_since(started)
+
+    def finish(self) -> dict[str, float]:
+        """Return all timings, the total last."""
+        self.timings_ms.pop("total", None)
+        self.timings_ms["total"] = _ms_since(self._started)
+        return self.timings_ms
+
+
+def _ms_since(started: float) -> float:
+    return round((time.perf_counter() - started) * 1000, 3)
+
+
+async def serve_visit(
+    request: Request,
+    response: Response,
+    kind: type[Body],
+    work: Callable[[Body, Visit], Coroutine[Any, Any, Value]],
+    timeout_s: float,
+) -> Value:
+    """Read the body and do the work, within the deadline and while the caller is there.
+
+    Raises:
+        BadRequest: The body is not one of `kind`.
+        DeadlineExceeded: `timeout_s` has passed.
+        ClientDisconnect: The caller has gone.
+    """
+    visit = Visit(request.state.request_id, timeout_s)
+    request.state.timings_ms = visit.timings_ms
+    async with within(timeout_s):
+        body = await read_request(request, kind)
+        value = await _while_there(request, work(body, visit))
+    timings = visit.finish().items()
+    response.headers["Server-Timing"] = ", ".join(f"{name};dur={ms:g}" for name, ms in timings)
+    return value
+
+
+async def _while_there(request: Request, work: Coroutine[Any, Any, Value]) -> Value:
+    """Return what the work returns; cancel it when the caller hangs up.
+
+    Raises:
+        ClientDisconnect: The caller has gone.
+    """
+    working = asyncio.create_task(work)
+    watching = asyncio.create_task(_gone(request))
+    try:
+        await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise ClientDisconnect
+        return working.result()
+    finally:
+        working.cancel()
+        watching.cancel()
+        # Until what was cancelled has ended: its own clean-up is part of this request.
+        await asyncio.gather(working, watching, return_exceptions=True)
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

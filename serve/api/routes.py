@@ -1,0 +1,262 @@
+"""What each route does: read the request, have the pipeline work, say what came out.
+
+None knows where the stages run. Routes take the bare request and read it themselves, because each
+takes JSON and forms alike; `serve.api.openapi` describes what FastAPI then cannot see.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from importlib import metadata
+from typing import Any, TypeVar
+
+from fastapi import Request, Response
+from pydantic import BaseModel
+
+from deployments.errors import BadRequest, ModelNotReady, Overloaded
+from deployments.messages import Call, Example, Tag
+from deployments.telemetry.metrics import (
+    ANSWER_CHARACTERS,
+    BUILD_INFO,
+    BUNDLE_INFO,
+    FEEDBACK,
+    PHOTO_BYTES,
+    PHOTO_INTENSITY,
+    PHOTO_PIXELS,
+    QUESTION_CHARACTERS,
+    Meters,
+)
+from models.bundle import Bundle
+from serve.api.photos import PhotoReader, ReceivedPhoto
+from serve.api.remote_photos import RemoteImages
+from serve.api.request_body import checked_text
+from serve.api.request_lifetime import Visit, serve_visit
+from serve.api.schemas import (
+    AnswerRequest,
+    AnswerResponse,
+    CaptionResponse,
+    EmbeddingsRequest,
+    EmbeddingsResponse,
+    ExampleBody,
+    FeedbackRequest,
+    FeedbackResponse,
+    HealthResponse,
+    MessageBody,
+    ModelsResponse,
+    PhotoRequest,
+    SearchRequest,
+    SearchResponse,
+    TagBody,
+    TagsResponse,
+)
+from serve.pipeline import Pipeline
+from serve.settings import AppSettings
+
+READY_TIMEOUT_S = 2.0
+VERSION = metadata.version("admirer")
+
+logger = logging.getLogger("ray.serve")
+
+Body = TypeVar("Body", bound=BaseModel)
+Value = TypeVar("Value")
+
+
+class Routes:
+    """The routes' work, by the paths that `serve.api.fastapi_app` gives them."""
+
+    def __init__(
+        self, pipeline: Pipeline, settings: AppSettings, bundle: Bundle, meters: Meters
+    ) -> None:
+        self._pipeline, self._meters = pipeline, meters
+        self._limits = settings.limits
+        self._in_progress = 0
+        self._n_shot = settings.n_shot
+        self._revisions = bundle.revisions()
+        self.bundle = f"{bundle.name}@{bundle.version}"
+        """Name and version, as answers and log lines give it."""
+        self._photos = PhotoReader(settings.limits)
+        self._remote = RemoteImages(settings.limits.image_url)
+        meters.record(BUNDLE_INFO, labels={"bundle": self.bundle})
+        meters.record(BUILD_INFO, labels={"version": VERSION})
+
+    async def answer(self, request: Request, response: Response) -> AnswerResponse:
+        """Answer a question about a photo.
+
+        The photo is described in words, solved examples like it are looked up, and a language
+        model answers from both.
+        """
+        return await self._serve(request, response, AnswerRequest, self._answer)
+
+    async def caption(self, request: Request, response: Response) -> CaptionResponse:
+        """Say in one sentence what a photo shows."""
+        return await self._serve(request, response, PhotoRequest, self._caption)
+
+    async def tag(self, request: Request, response: Response) -> TagsResponse:
+        """Say what is where in a photo."""
+        return await self._serve(request, response, PhotoRequest, self._tag)
+
+    async def search(self, request: Request, response: Response) -> SearchResponse:
+        """Find the solved examples that are most like a photo, a question, or both."""
+        return await self._serve(request, response, SearchRequest, self._search)
+
+    async def embed(self, request: Request, response: Response) -> EmbeddingsResponse:
+        """Put photos and texts into one vector space."""
+        return await self._serve(request, response, EmbeddingsRequest, self._embed)
+
+    async def feedback(self, request: Request, response: Response) -> FeedbackResponse:
+        """Say whether an answer was helpful."""
+        return await self._serve(request, response, FeedbackRequest, self._feedback)
+
+    async def models(self) -> ModelsResponse:
+        """Name the bundle and the revisions of its models."""
+        return ModelsResponse(bundle=self.bundle, revisions=self._revisions)
+
+    async def live(self) -> HealthResponse:
+        """Say that this process runs."""
+        return HealthResponse(status="live")
+
+    async def ready(self, request: Request) -> HealthResponse:
+        """Say whether every stage can answer."""
+        waiting = await self._pipeline.unready(Call(request.state.request_id, READY_TIMEOUT_S))
+        if waiting:
+            raise ModelNotReady(f"Not ready yet: {', '.join(waiting)}.")
+        return HealthResponse(status="ready")
+
+    async def _serve(
+        self,
+        request: Request,
+        response: Response,
+        kind: type[Body],
+        work: Callable[[Body, Visit], Coroutine[Any, Any, Value]],
+    ) -> Value:
+        if self._in_progress >= self._limits.max_concurrent_requests:
+            # Queues further down fill one after the other, each with work that others wait for.
+            raise Overloaded("Too many requests are being answered; this one was not begun.")
+        self._in_progress += 1
+        try:
+            return await serve_visit(request, response, kind, work, self._limits.timeout_s)
+        finally:
+            self._in_progress -= 1
+
+    async def _answer(self, body: AnswerRequest, visit: Visit) -> AnswerResponse:
+        question = checked_text(body.question, self._limits)
+        self._meters.record(QUESTION_CHARACTERS, len(question))
+        n_shot = self._count(body.n_shot, self._n_shot, "n_shot")
+        photo = await self._photo(body, visit)
+        answered = await self._pipeline.ask(
+            photo.jpeg,
+            question,
+            n_shot=n_shot,
+            call=visit.call(),
+            timings_ms=visit.timings_ms,
+        )
+        self._meters.record(ANSWER_CHARACTERS, len(answered.answer.text))
+        prompt = [MessageBody(role=m.role, content=m.content) for m in answered.prompt.messages]
+        return AnswerResponse(
+            answer=answered.answer.text,
+            caption=answered.caption,
+            tags=_tags(answered.tags, photo),
+            examples=_examples(answered.examples),
+            prompt=prompt if body.explain else None,
+            degraded=list(answered.degraded),
+            **self._about(visit),
+        )
+
+    async def _caption(self, body: PhotoRequest, visit: Visit) -> CaptionResponse:
+        photo = await self._photo(body, visit)
+        caption = await visit.timed("caption", self._pipeline.caption(photo.jpeg, visit.call()))
+        return CaptionResponse(caption=caption, **self._about(visit))
+
+    async def _tag(self, body: PhotoRequest, visit: Visit) -> TagsResponse:
+        photo = await self._photo(body, visit)
+        tags = await visit.timed("tag", self._pipeline.tag(photo.jpeg, visit.call()))
+        return TagsResponse(tags=_tags(tags, photo), **self._about(visit))
+
+    async def _search(self, body: SearchRequest, visit: Visit) -> SearchResponse:
+        question = None if body.question is None else checked_text(body.question, self._limits)
+        k = self._count(body.k, max(1, self._n_shot), "k")
+        has_photo = body.image is not None or body.image_url is not None
+        photo = await self._photo(body, visit) if has_photo else None
+        jpeg = photo.jpeg if photo else None
+        examples = await visit.timed(
+            "retrieve", self._pipeline.retrieve(jpeg, question, k, visit.call())
+        )
+        return SearchResponse(examples=_examples(examples), **self._about(visit))
+
+    async def _embed(self, body: EmbeddingsRequest, visit: Visit) -> EmbeddingsResponse:
+        most = self._limits.max_embeddings
+        if len(body.images) + len(body.texts) > most:
+            raise BadRequest(f"More than {most} images and texts.", field="images")
+        texts = [
+            checked_text(text, self._limits, f"texts.{place}")
+            for place, text in enumerate(body.texts)
+        ]
+        reading = [self._read(data, f"images.{place}") for place, data in enumerate(body.images)]
+        photos = await visit.timed("decode", _all(reading))
+        embeddings = await visit.timed(
+            "embed", self._pipeline.embed([photo.jpeg for photo in photos], texts, visit.call())
+        )
+        return EmbeddingsResponse(
+            images=[list(vector) for vector in embeddings.photos],
+            texts=[list(vector) for vector in embeddings.texts],
+            **self._about(visit),
+        )
+
+    async def _feedback(self, body: FeedbackRequest, visit: Visit) -> FeedbackResponse:
+        del visit
+        verdict = "helpful" if body.helpful else "unhelpful"
+        self._meters.record(FEEDBACK, labels={"verdict": verdict})
+        logger.info("Answer %s was found %s.", body.id, verdict)
+        return FeedbackResponse(id=body.id)
+
+    async def _photo(self, body: PhotoRequest | SearchRequest, visit: Visit) -> ReceivedPhoto:
+        field, data = "image", body.image
+        if data is None:
+            field = "image_url"
+            data = await visit.timed("fetch", self._remote.fetch(body.image_url or ""))
+        return await visit.timed("decode", self._read(data, field))
+
+    async def _read(self, data: bytes, field: str) -> ReceivedPhoto:
+        photo = await self._photos.read(data, field=field)
+        self._meters.record(PHOTO_BYTES, len(data))
+        self._meters.record(PHOTO_PIXELS, photo.width * photo.height)
+        self._meters.record(PHOTO_INTENSITY, photo.intensity)
+        return photo
+
+    def _count(self, asked: int | None, default: int, field: str) -> int:
+        most = self._limits.max_n_shot
+        if asked is not None and asked > most:
+            raise BadRequest(f"{field} is more than {most}.", field=field)
+        return default if asked is None else asked
+
+    def _about(self, visit: Visit) -> dict[str, Any]:
+        """Return what every response says beside its content."""
+        return {"id": visit.id, "bundle": self.bundle, "timings_ms": visit.finish()}
+
+
+async def _all(reading: list[Coroutine[Any, Any, ReceivedPhoto]]) -> list[ReceivedPhoto]:
+    return await asyncio.gather(*reading)
+
+
+def _tags(tags: tuple[Tag, ...], photo: ReceivedPhoto) -> list[TagBody]:
+    return [
+        TagBody(
+            label=tag.label,
+            score=round(tag.score, 4),
+            box=tuple(round(edge, 1) for edge in photo.on_original(tag).box),
+        )
+        for tag in tags
+    ]
+
+
+def _examples(examples: tuple[Example, ...]) -> list[ExampleBody]:
+    return [
+        ExampleBody(
+            id=example.id,
+            caption=example.caption,
+            question=example.question,
+            answer=example.answer,
+            similarity=round(example.similarity, 4),
+        )
+        for example in examples
+    ]

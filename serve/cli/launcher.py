@@ -1,0 +1,253 @@
+"""Start the app on this machine and serve until Ctrl-C: `admirer serve` and `make run`.
+
+What it prints is measured: the seconds to the first answer count from the start of this
+process, and that answer has gone through the server.
+"""
+
+import os
+import signal
+import socket
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import httpx
+import psutil
+from rich.console import Console
+from yaml import YAMLError
+
+from models.bundle import Bundle, BundleError
+from serve.cli import sample_question as first_question
+from serve.cli.local_ray import LocalRay, LocalRayError, check_ports, local_ray, prepare
+from serve.local_settings import settings_of
+from serve.settings import AppSettings
+
+APP = "admirer"
+START_WITHIN_S = 300
+LOOK_EVERY_S = 0.5
+"""Ray takes 60 ms of a core to tell of the stages, and they are starting on the same cores."""
+SIGNAL_SEEN_WITHIN_S = 1
+
+
+class StartError(Exception):
+    """One line that says why the app does not run."""
+
+    exit_status = 1
+
+
+class PortInUseError(StartError):
+    """Something listens on the port already."""
+
+    exit_status = 2
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line says; None leaves it to the config file."""
+
+    config: Path | None = None
+    bundle: str | None = None
+    host: str | None = None
+    port: int | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that is known before anything starts."""
+
+    settings: AppSettings
+    http: dict[str, Any]
+    logging: dict[str, Any] | None
+
+    @property
+    def url(self) -> str:
+        """Where a client on this machine finds the app."""
+        host = "127.0.0.1" if self.http["host"] == "0.0.0.0" else self.http["host"]  # noqa: S104
+        return f"http://{host}:{self.http['port']}"
+
+
+def launch(options: Options, console: Console) -> None:
+    """Start the app, ask it one question, and serve until Ctrl-C or SIGTERM.
+
+    Raises:
+        PortInUseError: Something listens on the port already.
+        StartError: The config or the bundle cannot be used, or a stage did not start.
+    """
+    prepare()
+    plan = _plan(options)
+    _check_free(plan)
+    _stop_on_signals()
+    try:
+        console.print(f"Starting {plan.settings.bundle}")
+        with local_ray(plan.http, plan.logging) as ours:
+            _stop_on_signals()  # again: Ray has put its own in place
+            _check_room(plan.settings)
+            _start(plan, console)
+            check_ports(plan.http["port"])
+            _introduce(plan, ours, console)
+            wait_for_signal()
+    except LocalRayError as error:
+        raise StartError(str(error)) from error
+    except KeyboardInterrupt:
+        console.print("Stopped.")
+
+
+def _plan(options: Options) -> Plan:
+    from serve.config_files import DEMO, read
+
+    try:
+        config = read(options.config or DEMO)
+        (application,) = config["applications"]
+        settings = settings_of(application.get("args", {}), options.bundle)
+        Bundle.load(settings.bundle)
+    except (OSError, ValueError, YAMLError, BundleError) as error:
+        raise StartError(str(error)) from None
+    http = {"host": "127.0.0.1", "port": 8000, **config.get("http_options", {})}
+    http |= {"host": options.host or http["host"], "port": options.port or http["port"]}
+    return Plan(settings, http, config.get("logging_config"))
+
+
+def _check_free(plan: Plan) -> None:
+    host, port = plan.http["host"], plan.http["port"]
+    with socket.socket() as listener:
+        # As servers do: connections of a stopped one that are still closing do not count.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, port))
+        except OSError as error:
+            if _is_ours(plan.url):
+                message = f"admirer runs on {plan.url} already; stop it or choose another --port"
+            else:
+                message = (
+                    f"cannot listen on {host}:{port} ({error.strerror}); choose another --port"
+                )
+            raise PortInUseError(message) from None
+
+
+def _is_ours(url: str) -> bool:
+    try:
+        health = httpx.get(f"{url}/health/live", timeout=2, trust_env=False).json()
+    except (httpx.HTTPError, ValueError):
+        return False
+    return bool(health == {"status": "live"})
+
+
+def wait_for_signal() -> None:
+    """Wait for SIGINT or SIGTERM, whichever thread gets it, and raise KeyboardInterrupt.
+
+    Where a thread of Ray's gets it, signal.pause() in the main one never returns.
+    """
+    _stop_on_signals()  # a process that was started in the background ignores SIGINT until now
+    while True:
+        time.sleep(SIGNAL_SEEN_WITHIN_S)
+
+
+def _stop_on_signals() -> None:
+    def stop(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        raise KeyboardInterrupt
+
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, stop)
+
+
+def _check_room(settings: AppSettings) -> None:
+    """Make sure that there is what the first replicas reserve: for more, Ray would wait for ever.
+
+    Raises:
+        StartError: There is not.
+    """
+    import ray
+
+    stages = (
+        settings.captioner,
+        settings.tagger,
+        settings.retriever,
+        settings.assembler,
+        settings.answerer,
+    )
+    scalings = [settings.ingress, *(stage.scaling for stage in stages)]
+    there = ray.cluster_resources()
+    for resource, setting in (("CPU", "num_cpus"), ("GPU", "num_gpus")):
+        reserved = sum(
+            getattr(scaling, setting) * scaling.autoscaling.min_replicas for scaling in scalings
+        )
+        has = there.get(resource, 0.0)
+        if reserved > has + 1e-6:  # tenths do not add up to whole ones
+            raise StartError(
+                f"the stages reserve {reserved:g} {resource}s and Ray sees {has:g} here; lower"
+                f" their {setting} or choose another --config"
+            )
+
+
+def _start(plan: Plan, console: Console) -> None:
+    """Deploy the app and tell of each stage as it gets ready.
+
+    Raises:
+        StartError: A stage failed to start, or not all did in time.
+    """
+    from ray import serve as ray_serve
+
+    from serve.app import build
+
+    # Ray does not hand on to the stages what it was started with.
+    target = ray_serve.RunTarget(
+        build(plan.settings), name=APP, route_prefix="/", logging_config=plan.logging
+    )
+    ray_serve.run_many(
+        [target], wait_for_ingress_deployment_creation=False, wait_for_applications_running=False
+    )
+    ready: set[str] = set()
+    until = time.monotonic() + START_WITHIN_S
+    with console.status("Waiting for the stages"):
+        while not _is_ready(plan.url, ready):
+            if time.monotonic() > until:
+                raise StartError(f"the app is not ready after {START_WITHIN_S} s")
+            time.sleep(LOOK_EVERY_S)
+            app = ray_serve.status().applications[APP]
+            if app.status == "DEPLOY_FAILED":
+                raise StartError(_last_line(app.message))
+            for name, stage in app.deployments.items():
+                if stage.status == "HEALTHY" and name not in ready:
+                    ready.add(name)
+                    console.print(f"  {name:<10} ready after {_age_s():5.1f} s")
+
+
+def _is_ready(url: str, ready: set[str]) -> bool:
+    if "ingress" not in ready:
+        return False
+    try:
+        return httpx.get(f"{url}/health/ready", timeout=5, trust_env=False).is_success
+    except httpx.HTTPError:
+        return False
+
+
+def _last_line(message: str) -> str:
+    """Return what a traceback ends with."""
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    return lines[-1] if lines else "a stage did not start"
+
+
+def _introduce(plan: Plan, ours: LocalRay, console: Console) -> None:
+    """Ask the first question, and say how to go on.
+
+    Raises:
+        StartError: There was no answer.
+    """
+    sample = Bundle.load(plan.settings.bundle).sample_question()
+    if sample is not None:
+        try:
+            answer = first_question.ask(sample, plan.url)
+        except httpx.HTTPError as error:
+            raise StartError(f"the first question got no answer: {error}") from None
+        console.print(f"First answer after {_age_s():.1f} s: {sample.text} {answer}", style="bold")
+        console.print(f"\nAsk:  {first_question.curl(sample, plan.url)}")
+    console.print(f"Page: {plan.url}/docs\nMetrics: {ours.metrics_url}\nLogs: {ours.logs}")
+    console.print("Stop: Ctrl-C")
+
+
+def _age_s() -> float:
+    """Return for how long this process has run, imports and all."""
+    return time.time() - psutil.Process(os.getpid()).create_time()

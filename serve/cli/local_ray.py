@@ -1,0 +1,185 @@
+"""A Ray of our own on this machine, started and stopped with all of its processes.
+
+It has its own folder, token, free ports and the loopback address, so that it neither joins nor
+ends a cluster that somebody else runs here, and obeys nobody else. Ray reads its variables when it
+is imported, which is why it is imported inside functions, after they are set.
+"""
+
+import contextlib
+import io
+import logging as logging_levels
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import psutil
+
+from serve.cli.loopback import LOOPBACK, haproxy_files, narrow_serve, open_ports, worker_hook
+from serve.cli.ray_environment import environment, free_port
+
+STOP_WITHIN_S = 10
+OBJECT_STORE_BYTES = 100 * 1024 * 1024
+"""Near the least that Ray takes: photos travel by value, and nothing is stored."""
+
+LONGEST_TEMPORARY = 17
+"""Characters in the name of the folder for temporary files: those of Unix sockets have a limit."""
+
+_PATIENCE = {"RAY_raylet_start_wait_time_s": "120", "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60"}
+"""On a busy machine Ray would otherwise give its own processes up before they have started."""
+
+_FRUGALITY = {
+    "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.5",
+    "RAY_SERVE_METRICS_EXPORT_INTERVAL_MS": "1000",
+    "REPORTER_UPDATE_INTERVAL_MS": "10000",
+    "RAY_memory_monitor_refresh_ms": "1000",
+    "RAY_local_fs_monitor_interval_ms": "1000",
+    "RAY_raylet_check_gc_period_milliseconds": "1000",
+    "RAY_raylet_report_resources_period_milliseconds": "1000",
+}
+"""Ray's control loop alone, ten times a second, would take a tenth of a core, and the models share
+this machine's. Metrics leave a process every ten seconds anyway, the only node competes with no
+other, and memory and disk are still looked at once a second."""
+
+
+def prepare() -> None:
+    """Set the variables that this Ray needs; nothing may have imported Ray before."""
+    os.environ.pop("RAY_ADDRESS", None)
+    # The loopback address for Ray itself, despite the name: its ports obey whoever reaches them.
+    os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+    os.environ.update(_PATIENCE | _FRUGALITY)
+    os.environ.update(environment("haproxy"))
+
+
+class LocalRayError(Exception):
+    """Ray did not start as it should; says why, or where its logs are."""
+
+
+@dataclass(frozen=True)
+class LocalRay:
+    """A Ray that runs: the folder of its logs, and what Prometheus would scrape."""
+
+    logs: Path
+    metrics_url: str
+
+
+@contextmanager
+def local_ray(http: dict[str, Any], logging: dict[str, Any] | None) -> Iterator["LocalRay"]:
+    """Start Ray Serve, say where its logs and metrics are, and stop everything that was started.
+
+    The logs are kept only where the block failed.
+
+    Args:
+        http: `http_options` of a Serve config file. Only HAProxy listens on their `host`, if it is
+            not the loopback address.
+        logging: `logging_config` of a Serve config file.
+
+    Raises:
+        LocalRayError: It did not start.
+    """
+    folder = _folder()
+    os.environ.update(haproxy_files(folder))
+    keeps_logs = False
+    try:
+        metrics_port = free_port()
+        _begin(folder, metrics_port, http, logging or {})
+        yield LocalRay(
+            logs=folder / "ray" / "session_latest" / "logs" / "serve",
+            metrics_url=f"http://127.0.0.1:{metrics_port}/metrics",
+        )
+    except Exception:
+        keeps_logs = True
+        raise
+    finally:
+        _stop()
+        if not keeps_logs:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _folder() -> Path:
+    """Make a folder for all files of this run, which nobody else enters."""
+    place = tempfile.gettempdir()
+    if len(place) > LONGEST_TEMPORARY:
+        place = "/tmp"  # noqa: S108 - what is made there is ours alone
+    return Path(tempfile.mkdtemp(prefix="admirer-", dir=place))
+
+
+def check_ports(own: int) -> None:
+    """Make sure that no port but the app's own can be reached from another machine.
+
+    Raises:
+        LocalRayError: One can: a part of Ray does not listen where it was told to.
+    """
+    reached = sorted({f"{port} of {name}" for port, name in open_ports() if port != own})
+    if reached:
+        raise LocalRayError(f"others could reach ports that are Ray's own: {', '.join(reached)}")
+
+
+@contextmanager
+def _only_what_serves() -> Iterator[None]:
+    """Start no daemons that only a cluster of several machines, or a person at it, has use for.
+
+    Each imports Ray while the stages want the same cores, and the first answer waits. Ray has no
+    public way to leave these out of `ray.init`.
+    """
+    from ray._private.node import Node
+
+    with ExitStack() as stack:
+        for unused in ("start_monitor", "start_log_monitor", "start_api_server"):
+            stack.enter_context(patch.object(Node, unused))
+        yield
+
+
+def _begin(folder: Path, metrics_port: int, http: dict[str, Any], logging: dict[str, Any]) -> None:
+    import ray
+    from ray import serve as ray_serve
+    from ray.serve.schema import LoggingConfig
+
+    logging_levels.getLogger("ray.serve").setLevel(logging_levels.WARNING)
+    try:
+        narrow_serve(http["host"])  # as each worker will, so that a Ray that differs fails here
+        # Ray's workers would otherwise import first what lies in the user's working folder.
+        with _only_what_serves(), contextlib.chdir(folder):
+            # Ray makes this folder anybody's, so it lies in one that is ours alone.
+            ray.init(
+                address="local",
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging_levels.ERROR,
+                object_store_memory=OBJECT_STORE_BYTES,
+                _metrics_export_port=metrics_port,
+                _temp_dir=str(folder / "ray"),
+                runtime_env={"worker_process_setup_hook": worker_hook(http["host"])},
+            )
+        ray_serve.start(
+            proxy_location="HeadOnly",
+            http_options=http | {"host": LOOPBACK},
+            logging_config=LoggingConfig(**logging),
+        )
+    except Exception as error:
+        raise LocalRayError(f"Ray did not start; its logs are in {folder}") from error
+
+
+def _stop() -> None:
+    """Stop Ray politely, then whatever of it is left; a signal meanwhile only makes it faster."""
+    import ray
+    from ray import serve as ray_serve
+
+    ours = psutil.Process().children(recursive=True)
+    # Ray's own threads complain of their controller's end, which is as it should be.
+    unread = io.StringIO()
+    with contextlib.redirect_stdout(unread), contextlib.redirect_stderr(unread):
+        with contextlib.suppress(Exception, KeyboardInterrupt):
+            ray_serve.shutdown()
+        with contextlib.suppress(Exception, KeyboardInterrupt):
+            ray.shutdown()
+    _, left = psutil.wait_procs(ours, timeout=STOP_WITHIN_S)
+    for process in left:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+    psutil.wait_procs(left, timeout=STOP_WITHIN_S)

@@ -1,0 +1,113 @@
+"""Keeps every port of a local Ray on the loopback address, but the app's own.
+
+Ray binds replicas' gRPC servers, and HAProxy's statistics and metrics, to all addresses of the
+machine and has no setting for it. On a cluster pods must reach one another: nothing here is used.
+"""
+
+import re
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from ipaddress import IPv6Address, ip_address
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+LOOPBACK = "127.0.0.1"
+
+
+def haproxy_files(folder: Path) -> dict[str, str]:
+    """Return the variables by which all files of HAProxy lie in a folder of our own.
+
+    Their names are short: Ray puts one of 56 letters between, and HAProxy takes 97 at most.
+    """
+    return {
+        "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(folder / "haproxy.cfg"),
+        "RAY_SERVE_HAPROXY_SOCKET_PATH": str(folder / "admin"),
+        "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": str(folder / "lines"),
+        "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(folder),
+        "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(folder / "state"),
+        # Where nobody listens. The default is UDP, for which HAProxy opens ports of its own.
+        "RAY_SERVE_HAPROXY_LOG_TARGET": str(folder / "log"),
+    }
+
+
+def worker_hook(host: str) -> Callable[[], None]:
+    """Return what each worker of Ray has to do first: keep Serve's servers on loopback.
+
+    Args:
+        host: Where HAProxy listens for the app's own callers.
+    """
+
+    def narrow_worker() -> None:
+        import admirer_packages  # noqa: F401 - or `serve` could be somebody else's
+        from serve.cli.loopback import narrow_serve
+
+        narrow_serve(host)
+
+    return narrow_worker
+
+
+def narrow_serve(host: str) -> None:
+    """Bind to loopback, in this process, what Ray Serve binds to every address.
+
+    Raises:
+        AttributeError: Ray Serve binds by other means than it did.
+        ValueError: Its template of HAProxy's configuration is not the one that this knows.
+    """
+    from ray.serve._private import haproxy_templates
+    from ray.serve._private import replica as untyped
+
+    replica: Any = untyped
+    bind = replica.add_port_to_grpc_server
+
+    def bind_to_loopback(server: object, address: str) -> int:
+        port: int = bind(server, f"{LOOPBACK}:{address.rpartition(':')[2]}")
+        return port
+
+    replica.add_port_to_grpc_server = bind_to_loopback
+    haproxy_templates.HAPROXY_CONFIG_TEMPLATE = narrowed(
+        haproxy_templates.HAPROXY_CONFIG_TEMPLATE, host
+    )
+
+
+def narrowed(template: str, host: str) -> str:
+    """Return HAProxy's configuration with its servers on loopback, but the app's own on `host`.
+
+    Its admin socket is for its owner alone.
+
+    Raises:
+        ValueError: The app's own line, or that of the socket, is not in it.
+    """
+    app = r":\{\{ config\.frontend_port \}\}"
+    changes = [
+        (r"^( *bind ).*?(:\{\{ config\.\w+_port \}\})", rf"\g<1>{LOOPBACK}\2"),
+        (rf"^( *bind ){LOOPBACK}({app})$", rf"\g<1>{host}\2"),
+        (r"^( *stats socket .* mode )666 ", r"\g<1>600 "),
+    ]
+    for pattern, replacement in changes:
+        template, found = re.subn(pattern, replacement, template, flags=re.MULTILINE)
+        if not found:
+            raise ValueError(f"Ray's template of HAProxy's configuration has no {pattern}")
+    return template
+
+
+def open_ports() -> Iterator[tuple[int, str]]:
+    """Yield each port of this process and those below it that is not on loopback, and whose it is.
+
+    UDP included.
+    """
+    this = psutil.Process()
+    for process in [this, *this.children(recursive=True)]:
+        with suppress(psutil.NoSuchProcess):
+            for each in process.net_connections("inet"):
+                listens = each.status == psutil.CONN_LISTEN or each.type == socket.SOCK_DGRAM
+                if listens and not _is_loopback(each.laddr.ip):
+                    yield each.laddr.port, process.name()
+
+
+def _is_loopback(text: str) -> bool:
+    address = ip_address(text)
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return (mapped or address).is_loopback
