@@ -7,7 +7,13 @@ app on the machine could not start, or each would answer for the other; here eac
 
 import secrets
 import socket
+from pathlib import Path
 from typing import Literal
+
+_REPLICAS = range(30_000, 31_001)
+"""Where the ingress's replicas of every app on this machine look for a port."""
+
+_given: set[int] = set()
 
 Transport = Literal["default", "haproxy"]
 """Ray's Python proxy and actor calls, or HAProxy and gRPC between replicas."""
@@ -53,8 +59,27 @@ def environment(transport: Transport) -> dict[str, str]:
 
 
 def free_port() -> int:
-    """Return a port of this machine that nobody listens on now."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+    """Return a port of this machine that nobody listens on now, and never the same one twice.
+
+    Not of those that the system gives to outgoing connections, which might take it before whoever
+    it is for does, nor of those that Ray Serve's replicas choose from. Chosen at random, so that
+    two apps that start at once hardly ever meet.
+    """
+    taken = {*_ephemeral_ports(), *_REPLICAS, *_given}
+    candidates = [port for port in range(10_000, 65_536) if port not in taken]
+    for _ in range(100):
+        with socket.socket() as listener:
+            try:
+                # Where the system gives away all of them, any must do.
+                listener.bind(("127.0.0.1", secrets.choice(candidates) if candidates else 0))
+            except OSError:
+                continue
+            port: int = listener.getsockname()[1]
+            _given.add(port)
+            return port
+    raise OSError("no port of this machine is free")
+
+
+def _ephemeral_ports() -> range:
+    first, last = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text("ascii").split()
+    return range(int(first), int(last) + 1)

@@ -1,7 +1,6 @@
 """The demo answerer behind somebody else's OpenAI-API server: the one that transformers ships."""
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from deployments.language_models import RemoteModel
 from deployments.messages import Call, Message, Prompt
 from deployments.settings import AnswererSettings, OpenAISettings
 from deployments.telemetry.metrics import NO_METERS
+from serve.cli.ray_environment import free_port
 
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "bundles" / "demo"
@@ -25,9 +25,7 @@ CALL = Call("r1", 60)
 
 @pytest.fixture(scope="module")
 def server_url() -> Iterator[str]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     server = subprocess.Popen(
         [
             str(Path(sys.executable).parent / "transformers"),
