@@ -8,7 +8,7 @@ the very same photo and question, which would leak its answer into the prompt.
 
 import re
 import zlib
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -45,7 +45,6 @@ class ExampleBank:
         self._vectors = vectors
         self._rows = _side_by_side(vectors)
         self._index = _exact_index(self._rows)
-        self._by_id = {example.id: row for row, example in enumerate(self._examples)}
         self._by_question: dict[str, list[int]] = {}
         for row, example in enumerate(self._examples):
             self._by_question.setdefault(_plain(example.question), []).append(row)
@@ -103,7 +102,6 @@ class ExampleBank:
         k: int,
         similarity: Similarity = "image_question",
         *,
-        exclude: Collection[str] = (),
         photo: Fingerprint | None = None,
         question: str | None = None,
         seed: int = 0,
@@ -119,7 +117,6 @@ class ExampleBank:
             similarity: "image_question" is the mean of both cosines, or of the one vector that is
                 given. An example without a photo has cosine 0 for its image. "random" draws
                 examples, and returns their similarity all the same.
-            exclude: Ids of examples never to return.
             photo: Fingerprint of the query's photo. With `question`, excludes the very same photo
                 and question, also under another id or encoding.
             question: The question's text; case, punctuation and spacing are ignored.
@@ -128,7 +125,7 @@ class ExampleBank:
         Raises:
             ValueError: The vector that the similarity needs is missing or of another length.
         """
-        hidden = self._hidden(exclude, photo, question)
+        hidden = self._hidden(photo, question)
         k = min(k, len(self._examples) - len(hidden))
         if k <= 0:
             return ()
@@ -164,11 +161,9 @@ class ExampleBank:
             query[self.dimension :] = text / len(given)
         return query
 
-    def _hidden(
-        self, exclude: Collection[str], photo: Fingerprint | None, question: str | None
-    ) -> frozenset[int]:
-        """Return the excluded rows."""
-        hidden = {self._by_id[id_] for id_ in exclude if id_ in self._by_id}
+    def _hidden(self, photo: Fingerprint | None, question: str | None) -> frozenset[int]:
+        """Return the rows of the very same photo and question."""
+        hidden: set[int] = set()
         if photo is not None and question is not None:
             asked = np.array(self._by_question.get(_plain(question), ()), np.int64)
             asked = asked[self._vectors.photo[asked] >= 0]

@@ -25,7 +25,7 @@ from capacity.measurements import (
 )
 from capacity.problems import CapacityError
 from capacity.processes import INGRESS, PLANE, LocalApp, busy_core_s
-from load_tests.client.messages import Reply
+from load_tests.client.messages import STAGE_OF_TIMING, Reply
 from load_tests.client.questions import PhotoQuestion
 from load_tests.client.traffic import ANSWERS, Client, arrivals, closed, crowd
 from load_tests.reach import why_unreachable
@@ -35,13 +35,7 @@ WARM_UP_S = 3.0
 COUNTS_EVERY_S = 1.5
 COUNTS_WITHIN_S = 40
 """Ray exports counters some seconds late."""
-TIMED_AS = {
-    "captioner": "caption",
-    "tagger": "tag",
-    "retriever": "retrieve",
-    "assembler": "assemble",
-    "answerer": "answer",
-}
+TIMING_OF_STAGE = {stage: timing for timing, stage in STAGE_OF_TIMING.items()}
 ROUTES: dict[Target, str] = {
     "answers": ANSWERS,
     "captioner": "/v1/captions",
@@ -256,7 +250,7 @@ class LoadTest:
         spent: Counter[str],
     ) -> StageWork:
         runs = after.total(prometheus.RUNS, stage) - before.total(prometheus.RUNS, stage)
-        name = TIMED_AS[stage]
+        name = TIMING_OF_STAGE[stage]
         return StageWork(
             items=len(answered),
             runs=runs,

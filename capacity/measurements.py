@@ -11,8 +11,9 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from capacity.problems import CapacityError
+from load_tests.client.messages import STAGE_OF_TIMING
 
-STAGES = ("captioner", "tagger", "retriever", "assembler", "answerer")
+STAGES = tuple(STAGE_OF_TIMING.values())
 MOST_FOREIGN = 0.1
 """Share of the cores that other programs may take while an app is measured."""
 Target = Literal["answers", "captioner", "tagger", "retriever"]

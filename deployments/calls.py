@@ -27,7 +27,8 @@ from deployments.errors import (
     Overloaded,
     StageFailed,
 )
-from deployments.messages import Call, Stage
+from deployments.messages import Call
+from deployments.stages import Stage
 from deployments.telemetry.logs import fields
 from deployments.telemetry.traces import Tracer
 

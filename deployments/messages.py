@@ -20,14 +20,11 @@ __all__ = [
     "Photo",
     "Prompt",
     "Similarity",
-    "Stage",
     "Tag",
 ]
 
 Photo = NewType("Photo", bytes)
 """An upright RGB JPEG that the ingress has checked and bounded."""
-
-Stage = Literal["captioner", "tagger", "retriever", "assembler", "answerer"]
 
 
 @dataclass(frozen=True, slots=True)

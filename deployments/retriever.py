@@ -5,7 +5,7 @@ then runs once on all of its kind.
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -79,12 +79,11 @@ class Retriever:
         question: str | None,
         k: int,
         call: Call,
-        exclude: Collection[str] = (),
     ) -> tuple[Example, ...]:
         """Return the `k` most similar examples, most similar first.
 
         Where only one of photo and question is given, it alone is compared. The same photo
-        with the same question is never found, nor are the ids in `exclude`.
+        with the same question is never found.
 
         Raises:
             BadImage: The bytes are not a JPEG.
@@ -93,7 +92,7 @@ class Retriever:
             DeadlineExceeded: The call's time has passed.
         """
         async with received("retriever", call, self._tracer):
-            found = await self._find(photo, question, k, call, exclude)
+            found = await self._find(photo, question, k, call)
         if found:
             self._meters.record(BEST_SIMILARITY, found[0].similarity)
         return found
@@ -125,7 +124,6 @@ class Retriever:
         question: str | None,
         k: int,
         call: Call,
-        exclude: Collection[str],
     ) -> tuple[Example, ...]:
         if not len(self._bank):
             return ()
@@ -144,7 +142,6 @@ class Retriever:
                 text_vector,
                 min(k, self._settings.max_examples),
                 similarity,
-                exclude=exclude,
                 photo=None if rgb is None else fingerprint(rgb),
                 question=question,
                 seed=self._settings.seed,

@@ -107,10 +107,15 @@ class BatchSettings(Settings):
     )
 
 
-class CaptionerSettings(Settings):
-    """The captioner: one sentence about a photo."""
+class StageSettings(Settings):
+    """Settings that every stage has."""
 
     scaling: Scaling = Scaling()
+
+
+class CaptionerSettings(StageSettings):
+    """The captioner: one sentence about a photo."""
+
     engine: EngineSettings = EngineSettings()
     batch: BatchSettings = BatchSettings()
     cache_photos: int = Field(
@@ -124,10 +129,9 @@ class CaptionerSettings(Settings):
     )
 
 
-class TaggerSettings(Settings):
+class TaggerSettings(StageSettings):
     """The tagger: labelled boxes of the objects in a photo."""
 
-    scaling: Scaling = Scaling()
     engine: EngineSettings = EngineSettings()
     batch: BatchSettings = BatchSettings()
     cache_photos: int = Field(
@@ -149,10 +153,9 @@ class TaggerSettings(Settings):
     )
 
 
-class RetrieverSettings(Settings):
+class RetrieverSettings(StageSettings):
     """The retriever: the solved examples most similar to a photo and its question."""
 
-    scaling: Scaling = Scaling()
     engine: EngineSettings = EngineSettings()
     batch: BatchSettings = BatchSettings()
     similarity: Similarity = Field(
@@ -166,10 +169,9 @@ class RetrieverSettings(Settings):
     seed: int = Field(default=0, description="Random seed of the similarity `random`.")
 
 
-class AssemblerSettings(Settings):
+class AssemblerSettings(StageSettings):
     """The assembler: a few-shot prompt from caption, tags, examples and question."""
 
-    scaling: Scaling = Scaling()
     form: Literal["chat", "completion"] = Field(
         default="chat",
         description="Format of the prompt: chat messages, or PICa's single text that ends with"
@@ -248,7 +250,7 @@ class Price(Settings):
         ) / 1e6
 
 
-class AnswererSettings(Settings):
+class AnswererSettings(StageSettings):
     """The answerer: the language model's answer to a prompt."""
 
     scaling: Scaling = Scaling(max_ongoing_requests=128, max_queued_requests=256)

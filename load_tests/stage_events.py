@@ -4,24 +4,15 @@ They are written beside Locust's own events, which would count them as requests:
 would then be of mostly stages, and its rate many times what was asked.
 """
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from load_tests.client.messages import Reply
+from load_tests.client.messages import STAGE_OF_TIMING, Reply
 
 if TYPE_CHECKING:
     from locust.env import Environment
 
 STAGE = "STAGE"
-_NAMES: Mapping[str, str] = {
-    "caption": "captioner",
-    "tag": "tagger",
-    "retrieve": "retriever",
-    "embed": "retriever (embeddings)",
-    "assemble": "assembler",
-    "answer": "answerer",
-}
-"""What the header names after work, the statistics name after who does it."""
+_NAMES = {**STAGE_OF_TIMING, "embed": "retriever (embeddings)"}
 
 
 def stages_ms(reply: Reply) -> dict[str, float]:

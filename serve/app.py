@@ -16,6 +16,7 @@ from deployments.assembler import Assembler
 from deployments.captioner import Captioner, LoadCaptioner, load_captioner
 from deployments.retriever import LoadRetriever, Retriever, load_retriever
 from deployments.settings import Autoscaling, Scaling
+from deployments.stages import Stage
 from deployments.tagger import LoadTagger, Tagger, load_tagger
 from deployments.telemetry.metrics import Meters
 from deployments.telemetry.otel_traces import OtelTracer
@@ -52,25 +53,21 @@ def bind(settings: AppSettings, loaders: Loaders) -> Application:
     def tracer(deployment: str) -> Tracer:
         return _tracer(settings.tracing, deployment)
 
+    def stage(of: type, name: Stage, *loading: object) -> Application:
+        own = settings.stage(name)
+        return _deploy(of, name, own.scaling).bind(own, *loading, tracer(name))
+
     return _deploy(Ingress, "ingress", settings.ingress).bind(
         settings,
         meters,
         tracer("ingress"),
-        captioner=_deploy(Captioner, "captioner", settings.captioner.scaling).bind(
-            settings.captioner, bundle, loaders.captioner, meters, tracer("captioner")
-        ),
-        tagger=_deploy(Tagger, "tagger", settings.tagger.scaling).bind(
-            settings.tagger, bundle, loaders.tagger, meters, tracer("tagger")
-        ),
-        retriever=_deploy(Retriever, "retriever", settings.retriever.scaling).bind(
-            settings.retriever, bundle, loaders.retriever, meters, tracer("retriever")
-        ),
-        assembler=_deploy(Assembler, "assembler", settings.assembler.scaling).bind(
-            settings.assembler, tracer("assembler")
-        ),
-        answerer=_deploy(Answerer, "answerer", settings.answerer.scaling).bind(
-            settings.answerer, bundle, loaders.answerer, meters, tracer("answerer")
-        ),
+        {
+            "captioner": stage(Captioner, "captioner", bundle, loaders.captioner, meters),
+            "tagger": stage(Tagger, "tagger", bundle, loaders.tagger, meters),
+            "retriever": stage(Retriever, "retriever", bundle, loaders.retriever, meters),
+            "assembler": stage(Assembler, "assembler"),
+            "answerer": stage(Answerer, "answerer", bundle, loaders.answerer, meters),
+        },
     )
 
 

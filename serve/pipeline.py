@@ -20,9 +20,9 @@ from deployments.messages import (
     Example,
     Photo,
     Prompt,
-    Stage,
     Tag,
 )
+from deployments.stages import STAGES, Stage
 from deployments.telemetry.logs import fields
 from deployments.telemetry.metrics import DEGRADED_ANSWERS, NO_METERS, Meters
 from deployments.telemetry.traces import STAGE, current
@@ -31,14 +31,6 @@ from serve.settings import Degrade
 OPTIONAL_SHARE = 0.5
 """Of the time left: what a stage may take that the answer can do without. A stage that hangs
 must leave time for the language model, or degrading would only be another way to fail."""
-
-TIMED_AS: Mapping[Stage, str] = {
-    "captioner": "caption",
-    "tagger": "tag",
-    "retriever": "retrieve",
-    "assembler": "assemble",
-    "answerer": "answer",
-}
 
 _NO_TAGS: tuple[Tag, ...] = ()
 _NO_EXAMPLES: tuple[Example, ...] = ()
@@ -163,7 +155,7 @@ class Pipeline:
             examples=tuple(each for each in examples if each.id in prompt.examples_used),
             prompt=prompt,
             timings_ms=run.timings_ms(),
-            degraded=tuple(stage for stage in TIMED_AS if stage in run.degraded),
+            degraded=tuple(stage for stage in STAGES if stage in run.degraded),
         )
 
     async def unready(self, call: Call) -> tuple[Stage, ...]:
@@ -192,7 +184,7 @@ class _Run:
     def __init__(self, call: Call, took_ms: MutableMapping[str, float], optional_s: float) -> None:
         self._call, self._took_ms, self._optional_s = call, took_ms, optional_s
         self._started = time.perf_counter()
-        self._took_ms.update(dict.fromkeys(TIMED_AS.values(), 0.0))
+        self._took_ms.update({entry.method: 0.0 for entry in STAGES.values()})
         self.degraded: set[Stage] = set()
 
     async def stage(
@@ -206,7 +198,7 @@ class _Run:
         if otherwise is not None:
             left_s = min(left_s * OPTIONAL_SHARE, self._optional_s)
         started = time.perf_counter()
-        with current().child(TIMED_AS[stage], "client", {STAGE: stage}) as span:
+        with current().child(stage, "client", {STAGE: stage}) as span:
             try:
                 async with within(left_s):
                     return await start(replace(self._call, timeout_s=left_s))
@@ -219,10 +211,10 @@ class _Run:
                 self._note(stage, error)
                 return otherwise
             finally:
-                self._took_ms[TIMED_AS[stage]] = _since_ms(started)
+                self._took_ms[STAGES[stage].method] = _since_ms(started)
 
     def timings_ms(self) -> Mapping[str, float]:
-        took_ms = {name: self._took_ms[name] for name in TIMED_AS.values()}
+        took_ms = {entry.method: self._took_ms[entry.method] for entry in STAGES.values()}
         return {**took_ms, "total": _since_ms(self._started)}
 
     def _note(self, stage: Stage, error: Exception) -> None:

@@ -19,8 +19,10 @@ from deployments.settings import (
     RetrieverSettings,
     Scaling,
     Settings,
+    StageSettings,
     TaggerSettings,
 )
+from deployments.stages import STAGES, Stage
 from models.pixels import MAX_EDGE
 
 
@@ -161,6 +163,15 @@ class AppSettings(BaseSettings):
                 "limits.max_embeddings above retriever.batch.max_waiting could never be served"
             )
         return self
+
+    def stage(self, name: Stage) -> StageSettings:
+        """Return the settings of one stage."""
+        own: StageSettings = getattr(self, name)
+        return own
+
+    def scalings(self) -> dict[str, Scaling]:
+        """Return how each deployment is scaled, by its name."""
+        return {"ingress": self.ingress, **{name: self.stage(name).scaling for name in STAGES}}
 
     @classmethod
     def settings_customise_sources(

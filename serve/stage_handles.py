@@ -6,13 +6,14 @@ replicas are.
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from deployments.calls import OK, Response, call_stage, outcome
 from deployments.errors import Overloaded
-from deployments.messages import Call, Stage
+from deployments.messages import Call
+from deployments.stages import STAGES, Stage
 from deployments.telemetry.metrics import STAGE_CALLS, STAGE_SECONDS, Meters
 from deployments.telemetry.traces import current
 from serve.pipeline import Pipeline
@@ -49,6 +50,17 @@ class StageHandle:
             took_s = time.perf_counter() - started
             self._meters.record(STAGE_SECONDS, took_s, {"stage": self.name})
 
+    def calls(self, method: str) -> Callable[..., Awaitable[Any]]:
+        """Return the stage's method as the pipeline has it: its inputs, and the `Call` last."""
+
+        async def run(*inputs_and_call: Any) -> Any:  # noqa: ANN401
+            *inputs, call = inputs_and_call
+            return await self.call(
+                lambda handle, left: getattr(handle, method).remote(*inputs, left), call
+            )
+
+        return run
+
     async def check(self, call: Call) -> None:
         """Return when the stage can answer.
 
@@ -71,39 +83,21 @@ class StageHandle:
         return value
 
 
-def pipeline(
-    settings: AppSettings,
-    meters: Meters,
-    *,
-    captioner: StageHandle,
-    tagger: StageHandle,
-    retriever: StageHandle,
-    assembler: StageHandle,
-    answerer: StageHandle,
-) -> Pipeline:
+def pipeline(settings: AppSettings, meters: Meters, handles: Mapping[Stage, "Handle"]) -> Pipeline:
     """Return the pipeline whose stages are deployments."""
-    stages = (captioner, tagger, retriever, assembler, answerer)
+    stages = {stage: StageHandle(stage, handles[stage], meters) for stage in STAGES}
+
+    def calls(stage: Stage, method: str | None = None) -> Callable[..., Awaitable[Any]]:
+        return stages[stage].calls(method or STAGES[stage].method)
+
     return Pipeline(
-        caption=lambda photo, call: captioner.call(
-            lambda handle, left: handle.caption.remote(photo, left), call
-        ),
-        tag=lambda photo, call: tagger.call(
-            lambda handle, left: handle.tag.remote(photo, left), call
-        ),
-        retrieve=lambda photo, question, k, call: retriever.call(
-            lambda handle, left: handle.retrieve.remote(photo, question, k, left), call
-        ),
-        assemble=lambda caption, tags, question, examples, call: assembler.call(
-            lambda handle, left: handle.assemble.remote(caption, tags, question, examples, left),
-            call,
-        ),
-        answer=lambda prompt, call: answerer.call(
-            lambda handle, left: handle.answer.remote(prompt, left), call
-        ),
-        embed=lambda photos, texts, call: retriever.call(
-            lambda handle, left: handle.embed.remote(photos, texts, left), call
-        ),
-        checks={stage.name: stage.check for stage in stages},
+        caption=calls("captioner"),
+        tag=calls("tagger"),
+        retrieve=calls("retriever"),
+        assemble=calls("assembler"),
+        answer=calls("answerer"),
+        embed=calls("retriever", "embed"),
+        checks={name: stage.check for name, stage in stages.items()},
         degrade=settings.degrade,
         meters=meters,
     )

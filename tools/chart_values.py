@@ -13,11 +13,12 @@ from typing import Any
 
 import yaml
 
+from deployments.stages import STAGES
 from serve.settings import AppSettings
 
 CHART = Path(__file__).parents[1] / "charts" / "admirer"
 SCHEMA = CHART / "values.schema.json"
-STAGES = ("ingress", "captioner", "tagger", "retriever", "assembler", "answerer")
+DEPLOYMENTS = ("ingress", *STAGES)
 
 PLACEMENT = ("workerGroup", "maxSurgePercent", "maxReplicasPerNode")
 """Keys of a stage that are the chart's own: where its replicas run, and how they are replaced."""
@@ -145,7 +146,7 @@ def _inferred(node: yaml.Node, path: str, notes: Json) -> Json:
 def _app() -> Json:
     """Return the schema of the app's settings outside its stages."""
     whole = AppSettings.model_json_schema()
-    own = {name: shape for name, shape in whole["properties"].items() if name not in STAGES}
+    own = {name: shape for name, shape in whole["properties"].items() if name not in DEPLOYMENTS}
     return _translated(_closed(own), whole["$defs"])
 
 

@@ -11,6 +11,15 @@ from urllib3.filepost import encode_multipart_formdata
 MAX_RETRY_AFTER_S = 30.0
 """A server may ask for more patience than a load test has time."""
 
+STAGE_OF_TIMING: Mapping[str, str] = {
+    "caption": "captioner",
+    "tag": "tagger",
+    "retrieve": "retriever",
+    "assemble": "assembler",
+    "answer": "answerer",
+}
+"""Of each stage's entry in `Server-Timing`, which is named after the work: who does it."""
+
 Fields = Sequence[tuple[str, str | bytes]]
 """Of a form, by name: texts, and photos as JPEG bytes."""
 

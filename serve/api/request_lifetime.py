@@ -35,10 +35,10 @@ class Visit:
         """Return what a stage is told: this request and the time that is left of it."""
         return Call(self.id, self._timeout_s - (time.perf_counter() - self._started))
 
-    async def timed(self, name: str, work: Awaitable[Value]) -> Value:
-        """Return what the work returns, and note what it took."""
+    async def timed(self, name: str, work: Awaitable[Value], span: str | None = None) -> Value:
+        """Return what the work returns, and note what it took; its span may have another name."""
         started = time.perf_counter()
-        with current().child(name):
+        with current().child(span or name):
             try:
                 return await work
             finally:

@@ -164,12 +164,14 @@ class Routes:
 
     async def _caption(self, body: PhotoRequest, visit: Visit) -> CaptionResponse:
         photo = await self._photo(body, visit)
-        caption = await visit.timed("caption", self._pipeline.caption(photo.jpeg, visit.call()))
+        caption = await visit.timed(
+            "caption", self._pipeline.caption(photo.jpeg, visit.call()), span="captioner"
+        )
         return CaptionResponse(caption=caption, **self._about(visit))
 
     async def _tag(self, body: PhotoRequest, visit: Visit) -> TagsResponse:
         photo = await self._photo(body, visit)
-        tags = await visit.timed("tag", self._pipeline.tag(photo.jpeg, visit.call()))
+        tags = await visit.timed("tag", self._pipeline.tag(photo.jpeg, visit.call()), span="tagger")
         return TagsResponse(tags=_tags(tags, photo), **self._about(visit))
 
     async def _search(self, body: SearchRequest, visit: Visit) -> SearchResponse:
@@ -179,7 +181,7 @@ class Routes:
         photo = await self._photo(body, visit) if has_photo else None
         jpeg = photo.jpeg if photo else None
         examples = await visit.timed(
-            "retrieve", self._pipeline.retrieve(jpeg, question, k, visit.call())
+            "retrieve", self._pipeline.retrieve(jpeg, question, k, visit.call()), span="retriever"
         )
         return SearchResponse(examples=_examples(examples), **self._about(visit))
 

@@ -161,18 +161,11 @@ def _check_room(settings: AppSettings) -> None:
     """
     import ray
 
-    stages = (
-        settings.captioner,
-        settings.tagger,
-        settings.retriever,
-        settings.assembler,
-        settings.answerer,
-    )
-    scalings = [settings.ingress, *(stage.scaling for stage in stages)]
     there = ray.cluster_resources()
     for resource, setting in (("CPU", "num_cpus"), ("GPU", "num_gpus")):
         reserved = sum(
-            getattr(scaling, setting) * scaling.autoscaling.min_replicas for scaling in scalings
+            getattr(scaling, setting) * scaling.autoscaling.min_replicas
+            for scaling in settings.scalings().values()
         )
         has = there.get(resource, 0.0)
         if reserved > has + 1e-6:  # tenths do not add up to whole ones

@@ -53,8 +53,8 @@ def test_every_setting_can_be_set_by_its_camel_case_name() -> None:
     for path, value in leaves(wanted):
         stage, *rest = path
         names = [chart_values.camel(name) for name in rest if name != "scaling"]
-        place = ["stages", stage] if stage in chart_values.STAGES else ["app"]
-        names = names if stage in chart_values.STAGES else [chart_values.camel(stage), *names]
+        place = ["stages", stage] if stage in chart_values.DEPLOYMENTS else ["app"]
+        names = names if stage in chart_values.DEPLOYMENTS else [chart_values.camel(stage), *names]
         values[".".join([*place, *names])] = value
     assert len(values) > 80
     args = serve_config(values=values)["applications"][0]["args"]
@@ -89,7 +89,7 @@ def keys_of(helper: str) -> list[str]:
 
 
 def test_no_two_settings_of_a_stage_share_a_name() -> None:
-    for stage in chart_values.STAGES[1:]:
+    for stage in chart_values.DEPLOYMENTS[1:]:
         shape = AppSettings.model_fields[stage].annotation
         assert isinstance(shape, type)
         assert issubclass(shape, BaseModel)

@@ -16,9 +16,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from support.otlp_receiver import OtlpReceiver, drawn, otlp_receiver
 from support.steered_app import RunningApp, steered_app
 
+from deployments.stages import STAGES
 from deployments.telemetry.metrics import CACHE_LOOKUPS, METRICS
 from serve.cli.ray_environment import Transport
-from serve.pipeline import TIMED_AS
 
 logger = logging.getLogger(__name__)
 
@@ -100,7 +100,7 @@ async def test_prometheus_finds_every_metric_of_the_catalogue(app: RunningApp) -
     models = {labels["deployment"] for labels in series["ray_admirer_model_seconds"]}
     assert models == {"captioner", "tagger", "retriever"}
     stages = {labels["stage"] for labels in series["ray_admirer_stage_seconds"]}
-    assert stages == {"captioner", "tagger", "retriever", "assembler", "answerer"}
+    assert stages == set(STAGES)
 
 
 async def test_a_question_passes_all_five_stages(app: RunningApp) -> None:
@@ -212,7 +212,7 @@ async def test_a_call_whose_replica_is_killed_is_made_again(app: RunningApp) -> 
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 PARENT = f"00-{TRACE}-00f067aa0ba902b7-01"
-PROCESSES = {"ingress", "captioner", "tagger", "retriever", "assembler", "answerer"}
+PROCESSES = {"ingress", *STAGES}
 
 
 async def test_one_question_is_one_trace_through_every_process(
@@ -221,7 +221,7 @@ async def test_one_question_is_one_trace_through_every_process(
     app.behave()
     async with app.client() as client:
         assert (await app.ask(client, traceparent=PARENT)).status_code == 200
-    names = {"POST /v1/answers", "captioner", "tagger", "retriever", "assembler", "answerer"}
+    names = {"POST /v1/answers", *STAGES}
     spans = await receiver.whole_trace(TRACE, names)
     logger.info("\n%s", drawn(spans))
     by_id = {span.id: span for span in spans}
@@ -233,9 +233,9 @@ async def test_one_question_is_one_trace_through_every_process(
     assert {span.name for span in spans if span.parent_id == "00f067aa0ba902b7"} == {
         "POST /v1/answers"
     }
-    for stage, verb in TIMED_AS.items():
-        assert parents[verb, "ingress"] == "POST /v1/answers"
-        assert parents[stage, stage] == verb
+    for stage in STAGES:
+        assert parents[stage, "ingress"] == "POST /v1/answers"
+        assert parents[stage, stage] == stage
     for stage in ("captioner", "tagger", "retriever"):
         assert parents["queue", stage] == stage
         assert parents["model", stage] == stage
@@ -273,7 +273,8 @@ async def test_every_request_is_one_line_of_json_and_every_error_another(app: Ru
     assert line["route"] == "/v1/answers"
     assert (line["status"], line["code"], line["levelname"]) == (200, "ok", "INFO")
     assert line["trace_id"] == "a" * 32
-    assert set(line["timings_ms"]) == {*TIMED_AS.values(), "decode", "total"}
+    timed = {entry.method for entry in STAGES.values()}
+    assert set(line["timings_ms"]) == timed | {"decode", "total"}
     assert line["bundle"].startswith("demo@")
     assert line["deployment"] == "admirer_ingress"
     [line] = [each for each in lines if each.get("status") and each["request_id"] == "logged-2"]

@@ -17,7 +17,8 @@ from deployments.errors import (
     Overloaded,
     StageFailed,
 )
-from deployments.messages import Call, Stage
+from deployments.messages import Call
+from deployments.stages import Stage
 
 CALL = Call("r1", 5)
 

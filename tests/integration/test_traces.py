@@ -20,6 +20,7 @@ from deployments.errors import BadImage
 from deployments.language_models import RemoteModel
 from deployments.messages import Call, Message, Prompt
 from deployments.settings import AnswererSettings
+from deployments.stages import STAGES
 from deployments.telemetry.otel_traces import OtelTracer
 from deployments.telemetry.traces import Tracer, current
 from models.bundle import Bundle
@@ -102,16 +103,16 @@ async def test_one_question_is_one_trace_down_to_every_run_of_a_model(
         [
             "POST /v1/answers",
             "decode",
-            *("caption", "captioner < caption"),
-            *("decode < captioner < caption", "decode < tagger < tag"),
-            "decode < retriever < retrieve",
-            *("queue < captioner < caption", "model < captioner < caption"),
-            *("tag", "tagger < tag", "queue < tagger < tag", "model < tagger < tag"),
-            *("retrieve", "retriever < retrieve", "search < retriever < retrieve"),
-            *("queue < retriever < retrieve", "model < retriever < retrieve"),
-            *("assemble", "assembler < assemble"),
-            *("answer", "answerer < answer", f"{chat} < answerer < answer"),
-            *(f"queue < {chat} < answerer < answer", f"model < {chat} < answerer < answer"),
+            # The call as the ingress sees it, and what the stage makes of it.
+            *(name for stage in STAGES for name in (stage, f"{stage} < {stage}")),
+            *(
+                f"{part} < {stage} < {stage}"
+                for part in ("decode", "queue", "model")
+                for stage in ("captioner", "tagger", "retriever")
+            ),
+            "search < retriever < retriever",
+            f"{chat} < answerer < answerer",
+            *(f"{part} < {chat} < answerer < answerer" for part in ("queue", "model")),
         ]
     )
     [root] = [span for span in spans if span.name == "POST /v1/answers"]
@@ -186,8 +187,8 @@ async def test_a_trace_says_what_failed_by_its_code_and_tells_no_text(
     assert response.status_code == 422
     spans = await receiver.whole_trace(CALLER, {"POST /v1/answers"})
     codes = {span.name: span.attributes.get("error.type") for span in spans if span.has_failed}
-    assert codes["caption"] == "bad_image"
-    assert codes.get("tag") in {None, "RuntimeError", "cancelled"}
+    assert codes["captioner"] == "bad_image"
+    assert codes.get("tagger") in {None, "RuntimeError", "cancelled"}
     assert "POST /v1/answers" not in codes  # the caller's mistake is no failure of the server
     assert {span.events for span in spans} == {0}
     assert {span.status_message for span in spans} == {""}
@@ -202,7 +203,7 @@ async def test_what_nobody_foresaw_marks_the_request_as_failed(receiver: OtlpRec
         assert (await ask(client, traceparent=PARENT)).status_code == 500
     spans = await receiver.whole_trace(CALLER, {"POST /v1/answers"})
     codes = {span.name: span.attributes.get("error.type") for span in spans if span.has_failed}
-    assert codes == {"POST /v1/answers": "internal_error", "answer": "ZeroDivisionError"}
+    assert codes == {"POST /v1/answers": "internal_error", "answerer": "ZeroDivisionError"}
     assert not any(b"SECRET" in body for body in receiver.bodies)
 
 

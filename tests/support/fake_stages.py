@@ -7,8 +7,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 from deployments.assembler import assemble
-from deployments.messages import Answer, Call, Embeddings, Example, Photo, Prompt, Stage, Tag
+from deployments.messages import Answer, Call, Embeddings, Example, Photo, Prompt, Tag
 from deployments.settings import AssemblerSettings
+from deployments.stages import STAGES, Stage
 from models.photos import decode_jpeg
 from serve.pipeline import Pipeline
 from serve.settings import Degrade
@@ -38,7 +39,6 @@ class FakeStages:
         def check(stage: Stage) -> Callable[[Call], Awaitable[object]]:
             return lambda _: healthy(stage)
 
-        stages: tuple[Stage, ...] = ("captioner", "tagger", "retriever", "assembler", "answerer")
         return Pipeline(
             caption=self.caption,
             tag=self.tag,
@@ -46,7 +46,7 @@ class FakeStages:
             assemble=self.assemble,
             answer=self.answer,
             embed=self.embed,
-            checks={stage: check(stage) for stage in stages},
+            checks={stage: check(stage) for stage in STAGES},
             degrade=degrade or Degrade(),
         )
 

@@ -150,14 +150,6 @@ def test_an_example_without_a_photo_counts_zero_for_its_image(bank: ExampleBank)
     assert {row.similarity for row in found if int(row.id.split("-")[0]) % 4 == 0} == {0.0}
 
 
-def test_excluded_ids_are_never_found_and_do_not_shorten_the_list(bank: ExampleBank) -> None:
-    first = bank.search(unit(1), unit(2), 5)
-    without = bank.search(unit(1), unit(2), 5, exclude={first[0].id, first[2].id, "no such id"})
-
-    assert len(without) == 5
-    assert without[:3] == (first[1], first[3], first[4])
-
-
 @pytest.mark.parametrize("similarity", ["image_question", "image", "question", "random"])
 @pytest.mark.parametrize("encoding", ["same", "jpeg", "smaller"])
 def test_a_photo_and_question_of_the_bank_are_not_found_for_themselves(

@@ -171,11 +171,6 @@ async def test_a_search_for_nothing_is_a_bad_question() -> None:
         await retriever(FakeClip()).retrieve(None, None, 2, CALL)
 
 
-async def test_excluded_examples_are_never_found() -> None:
-    found = await retriever(FakeClip()).retrieve(jpeg(64), "what?", 4, CALL, exclude=("e0", "e1"))
-    assert {example.id for example in found} == {"e2", "e3"}
-
-
 async def test_a_bundle_without_a_bank_has_no_examples() -> None:
     stage = Retriever(
         RetrieverSettings(), "hub", lambda *_: Retrieval(FakeClip(), ExampleBank.empty())

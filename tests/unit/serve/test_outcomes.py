@@ -9,7 +9,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
@@ -24,8 +24,9 @@ from deployments.answerer import Answerer
 from deployments.calls import outcome, within
 from deployments.errors import DeadlineExceeded, Overloaded, StageFailed
 from deployments.language_models import RemoteModel
-from deployments.messages import Call, Message, Prompt, Stage
+from deployments.messages import Call, Message, Prompt
 from deployments.settings import AnswererSettings
+from deployments.stages import STAGES, Stage
 from deployments.telemetry.metrics import (
     LLM_REQUESTS,
     REQUEST_SECONDS,
@@ -37,7 +38,7 @@ from models.bundle import Bundle
 from models.chat import Completion
 from serve.api.fastapi_app import create_api
 from serve.settings import AppSettings, Degrade, Limits
-from serve.stage_handles import StageHandle, pipeline
+from serve.stage_handles import pipeline
 
 TIMES = 20
 PROMPT = Prompt((Message("user", "what?"),), ())
@@ -61,13 +62,10 @@ def served(
 ) -> FastAPI:
     """The API over handles, as an ingress replica makes it."""
     settings = AppSettings(limits=Limits(**limits), degrade=Degrade(timeout_s=0.05))
-    behind: dict[Stage, object] = dict.fromkeys(get_args(Stage), stages)
+    behind: dict[Stage, object] = dict.fromkeys(STAGES, stages)
     behind["answerer"] = answerer or stages
-    handles: dict[str, StageHandle] = {
-        stage: StageHandle(stage, FakeHandle(each), meters)  # type: ignore[arg-type]
-        for stage, each in behind.items()
-    }
-    return create_api(pipeline(settings, meters, **handles), settings, bundle, meters=meters)
+    handles: Any = {stage: FakeHandle(each) for stage, each in behind.items()}
+    return create_api(pipeline(settings, meters, handles), settings, bundle, meters=meters)
 
 
 async def asked(app: FastAPI, times: int = 1) -> list[Response]:
