@@ -191,6 +191,10 @@ REFUSED: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"ray.auth": {"enabled": False, "existingSecret": "token"}},
         ["ray.auth.existingSecret:"],
     ),
+    "authentication that one process lacks": (
+        {"ray.environment": {"RAY_AUTH_MODE": "disabled"}},
+        ["ray.environment.RAY_AUTH_MODE:", "ray.auth.enabled"],
+    ),
     "an old Ray": ({"ray.version": "2.40.0"}, ["ray.version:", "2.53"]),
     "a cache that the download cannot write": (
         {"modelCache.enabled": True, "modelCache.accessModes": ["ReadOnlyMany"]},

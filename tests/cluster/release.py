@@ -89,6 +89,18 @@ class Release:
         app: Json = json.loads(printed)
         return app
 
+    def in_ray(self, pod: Json, *words: str) -> str:
+        """Return what a command prints in Ray's container of a pod."""
+        (container, *_) = pod["spec"]["containers"]
+        return kubectl(
+            *("--namespace", self.namespace, "exec", pod["metadata"]["name"]),
+            *(f"--container={container['name']}", "--", *words),
+        )
+
+    def listening(self, pod: Json) -> list[int]:
+        """Return the ports of Ray's container that other pods may reach."""
+        return list(json.loads(self.in_ray(pod, "python", "-c", _LISTENING)))
+
     def running(self, stage: str) -> int:
         """Return how many replicas of a stage run."""
         return int(self.app()["stages"][stage]["replicas"].get("RUNNING", 0))
@@ -106,6 +118,13 @@ class Release:
             )
         )
 
+
+_LISTENING = """
+import json, psutil
+found = psutil.net_connections("tcp")
+listening = [each.laddr for each in found if each.status == psutil.CONN_LISTEN]
+print(json.dumps(sorted({each.port for each in listening if not each.ip.startswith("127.")})))
+"""
 
 _STATUS = """
 import collections, json, os, urllib.request

@@ -11,13 +11,15 @@ import pytest
 from cluster.commands import kubectl, wait_for
 from cluster.conftest import HOST, things
 from cluster.load import Asker, connects
-from cluster.release import ROOT, TWO_OF_EACH, Release
+from cluster.release import ROOT, TWO_OF_EACH, Json, Release
+from cluster.stranger import CORE, SERVE
 
 from load_tests.client.messages import form
 from load_tests.client.questions import read_questions
 
 pytestmark = pytest.mark.timeout(1200)
 
+REFUSED = "UNAUTHENTICATED"
 LOAD_TEST_PORTS = (5557, 8089, 9646)
 """Of the workers, the page and the metrics."""
 
@@ -142,6 +144,42 @@ def test_rays_own_ports_are_closed_to_other_pods(
     if not policies_hold:
         pytest.skip(f"this cluster enforces no NetworkPolicy: {reached} answer")
     assert reached == []
+
+
+def test_a_stranger_without_the_token_runs_nothing_though_no_policy_holds(
+    installed: Release, asker: Asker
+) -> None:
+    installed.install("--set=networkPolicy.enabled=false")
+    try:
+        pods = installed.pods("head") + installed.pods("worker")
+        (head, *workers) = pods
+        wait_for("no policy", lambda: asker.reaches(head["status"]["podIP"], 6379), within_s=60)
+        token = installed.in_ray(head, "printenv", "RAY_AUTH_TOKEN").strip()
+        without = _pickles(installed, asker, pods, marker="/tmp/stranger", token=None)
+        refused = [each for each in without if {each[method] for method in SERVE} == {REFUSED}]
+        assert len(refused) >= 6, without  # the stages and the ingress
+        for method in CORE:
+            assert REFUSED in {each[method] for each in without}, without
+            assert "OK" not in {each[method] for each in without}, without
+        assert not any("stranger" in installed.in_ray(pod, "ls", "/tmp") for pod in pods)
+        # It is the token that this hangs on.
+        _pickles(installed, asker, workers, marker="/tmp/friend", token=token)
+        assert any("friend" in installed.in_ray(pod, "ls", "/tmp") for pod in workers)
+    finally:
+        installed.install()
+
+
+def _pickles(
+    release: Release, asker: Asker, pods: list[Json], *, marker: str, token: str | None
+) -> list[dict[str, str]]:
+    """Send a pickle to every port of the pods; return what each port answered."""
+    found: list[dict[str, str]] = []
+    for pod in pods:
+        ports = release.listening(pod)
+        assert ports
+        address = pod["status"]["podIP"]
+        found += asker.pickles(address, ports, marker=marker, token=token).values()
+    return found
 
 
 def test_a_stage_under_load_gets_a_second_replica_and_gives_it_back(

@@ -1,24 +1,22 @@
 """What a stranger reaches of an app that `admirer serve` started, and what happens then."""
 
 import os
-import pickle
 import socket
 import stat
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path
-from typing import Any
 
-import grpc
 import httpx
 import psutil
 import pytest
-from ray.serve.generated import serve_pb2, serve_pb2_grpc
+from cluster.stranger import CORE, SERVE, answers
 from support.started_app import StartedApp, started_app
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - what it then opens is the test
+LOOPBACK = "127.0.0.1"
+REFUSED = "UNAUTHENTICATED"
 STAGES = 6
 """Processes that answer, one of each stage and the ingress."""
 
@@ -31,6 +29,7 @@ class Listener:
     address: str
     port: int
     process: str
+    program: str
 
     @property
     def is_on_loopback(self) -> bool:
@@ -42,14 +41,16 @@ class Listener:
 
 def listeners(app: StartedApp) -> list[Listener]:
     return [
-        Listener(each.type, each.laddr.ip, each.laddr.port, " ".join(process.cmdline()))
+        Listener(
+            each.type, each.laddr.ip, each.laddr.port, " ".join(process.cmdline()), process.name()
+        )
         for process in app.processes()
         for each in process.net_connections("inet")
         if each.status == psutil.CONN_LISTEN or each.type == socket.SOCK_DGRAM
     ]
 
 
-@pytest.fixture(scope="module", params=["127.0.0.1", EVERYWHERE])
+@pytest.fixture(scope="module", params=[LOOPBACK, EVERYWHERE])
 def host(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -61,7 +62,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def app(host: str, home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartedApp]:
-    words = () if host == "127.0.0.1" else ("--host", host)
+    words = () if host == LOOPBACK else ("--host", host)
     with started_app(
         tmp_path_factory.mktemp("app"), *words, environment={"HOME": str(home)}
     ) as running:
@@ -126,38 +127,6 @@ def test_only_the_apps_own_port_takes_bytes_from_elsewhere(app: StartedApp, host
     assert httpx.get(f"{app.url}/health/ready", timeout=10, trust_env=False).is_success
 
 
-class Payload:
-    """Makes a folder where it is unpickled."""
-
-    def __init__(self, marker: Path) -> None:
-        self._marker = marker
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return os.mkdir, (str(self._marker),)
-
-
-def send_pickle(port: int, marker: Path, token: str | None) -> set[grpc.StatusCode]:
-    """Call every method of the server between replicas; return what it answered."""
-    request = serve_pb2.ASGIRequest(pickled_request_metadata=pickle.dumps(Payload(marker)))  # type: ignore[attr-defined]
-    metadata = [("authorization", f"Bearer {token}")] if token else None
-    codes = set()
-    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-        stub = serve_pb2_grpc.ASGIServiceStub(channel)
-        options = {"timeout": 10, "metadata": metadata}
-        for call in (
-            lambda: stub.HandleRequest(request, **options),
-            lambda: list(stub.HandleRequestStreaming(request, **options)),
-            lambda: stub.HandleRequestWithRejection(request, **options),
-            lambda: list(stub.HandleRequestWithRejectionStreaming(request, **options)),
-        ):
-            try:
-                call()
-                codes.add(grpc.StatusCode.OK)
-            except grpc.RpcError as error:
-                codes.add(error.code())
-    return codes
-
-
 def token_of(app: StartedApp) -> str:
     environments = [each.environ() for each in app.processes()]
     # Some processes of Ray write their names over what they were started with.
@@ -170,14 +139,28 @@ def test_a_replica_loads_no_pickle_that_comes_without_the_token(
 ) -> None:
     ports = [each.port for each in listeners(app) if "ray::ServeReplica" in each.process]
     assert len(ports) >= 2 * STAGES  # Ray's own and Serve's
-    without = {port: send_pickle(port, tmp_path / f"{port}-without", None) for port in ports}
+    without = [answers(LOOPBACK, port, str(tmp_path / f"{port}-0"), None) for port in ports]
     assert list(tmp_path.iterdir()) == []
-    answers = Counter(code for codes in without.values() for code in codes)
-    assert answers[grpc.StatusCode.UNAUTHENTICATED] >= STAGES, answers
+    refused = [each for each in without if {each[method] for method in SERVE} == {REFUSED}]
+    assert len(refused) >= STAGES, without
     # It is the token that this hangs on.
     for port in ports:
-        send_pickle(port, tmp_path / f"{port}-with", token_of(app))
+        answers(LOOPBACK, port, str(tmp_path / f"{port}-1"), token_of(app))
     assert len(list(tmp_path.iterdir())) == STAGES
+
+
+@pytest.mark.parametrize(
+    ("method", "server"), list(zip(CORE, ("gcs_server", "raylet"), strict=True))
+)
+def test_gcs_and_raylet_answer_nobody_without_the_token(
+    app: StartedApp, tmp_path: Path, method: str, server: str
+) -> None:
+    ports = [each.port for each in listeners(app) if each.program == server]
+    marker = str(tmp_path / "marker")
+    without = {answers(LOOPBACK, port, marker, None)[method] for port in ports}
+    assert REFUSED in without
+    assert "OK" not in without
+    assert "OK" in {answers(LOOPBACK, port, marker, token_of(app))[method] for port in ports}
 
 
 def test_the_token_is_in_the_environment_of_the_apps_processes_alone(

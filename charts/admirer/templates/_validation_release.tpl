@@ -80,6 +80,9 @@
 {{- $_ := set $environments (printf "ray.workerGroups.%s.environment" $name) $group.environment -}}
 {{- end -}}
 {{- range $key, $environment := $environments -}}
+{{- if hasKey $environment "RAY_AUTH_MODE" -}}
+{{- fail (printf "%s.RAY_AUTH_MODE: whoever reaches a replica could run code there if this disagreed with ray.auth.enabled; set that instead." $key) -}}
+{{- end -}}
 {{- range $name := list "OPENAI_API_KEY" "RAY_AUTH_TOKEN" "HF_TOKEN" "REDIS_PASSWORD" "ADMIRER_ANSWERER__OPENAI__API_KEY" -}}
 {{- if hasKey $environment $name -}}
 {{- fail (printf "%s.%s: a key has no place among values; put it into a Secret and name that (openai, ray.auth, modelCache.prefetch.tokenSecret, ray.gcsFaultTolerance)." $key $name) -}}
