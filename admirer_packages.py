@@ -4,6 +4,7 @@ Others too have a `models` or a `serve`: in their working folder or on PYTHONPAT
 Python searches first, and Ray's workers as well. Nobody else has a module of this name.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib.machinery import ModuleSpec, PathFinder
@@ -36,6 +37,13 @@ def main() -> None:
     from serve.cli.__main__ import main as command
 
     command()
+
+
+def prepare_worker() -> None:
+    """Do first, in each worker of a local Ray, what keeps its ports from others."""
+    from serve.cli.loopback import HOST, narrow_serve
+
+    narrow_serve(os.environ[HOST])
 
 
 if __name__ == "__main__":

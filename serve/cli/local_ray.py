@@ -20,7 +20,7 @@ from unittest.mock import patch
 
 import psutil
 
-from serve.cli.loopback import LOOPBACK, haproxy_files, narrow_serve, open_ports, worker_hook
+from serve.cli.loopback import LOOPBACK, haproxy_files, narrow_serve, open_ports, worker_variables
 from serve.cli.ray_environment import environment, free_port
 
 STOP_WITHIN_S = 10
@@ -142,6 +142,7 @@ def _begin(folder: Path, metrics_port: int, http: dict[str, Any], logging: dict[
 
     logging_levels.getLogger("ray.serve").setLevel(logging_levels.WARNING)
     try:
+        os.environ.update(worker_variables(http["host"]))
         narrow_serve(http["host"])  # as each worker will, so that a Ray that differs fails here
         # Ray's workers would otherwise import first what lies in the user's working folder.
         with _only_what_serves(), contextlib.chdir(folder):
@@ -154,7 +155,6 @@ def _begin(folder: Path, metrics_port: int, http: dict[str, Any], logging: dict[
                 object_store_memory=OBJECT_STORE_BYTES,
                 _metrics_export_port=metrics_port,
                 _temp_dir=str(folder / "ray"),
-                runtime_env={"worker_process_setup_hook": worker_hook(http["host"])},
             )
         ray_serve.start(
             proxy_location="HeadOnly",

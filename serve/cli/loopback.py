@@ -6,7 +6,7 @@ machine and has no setting for it. On a cluster pods must reach one another: not
 
 import re
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path
@@ -15,6 +15,8 @@ from typing import Any
 import psutil
 
 LOOPBACK = "127.0.0.1"
+HOST = "ADMIRER_LISTENS_ON"
+"""Variable that tells workers where HAProxy listens for the app's own callers."""
 
 
 def haproxy_files(folder: Path) -> dict[str, str]:
@@ -33,20 +35,19 @@ def haproxy_files(folder: Path) -> dict[str, str]:
     }
 
 
-def worker_hook(host: str) -> Callable[[], None]:
-    """Return what each worker of Ray has to do first: keep Serve's servers on loopback.
+def worker_variables(host: str) -> dict[str, str]:
+    """Return the variables by which each worker of Ray keeps Serve's servers on loopback.
+
+    Ray's public way to the same, `worker_process_setup_hook` in a `runtime_env`, sets this very
+    variable, but workers then start a second later: none that waits can be used.
 
     Args:
         host: Where HAProxy listens for the app's own callers.
     """
+    from ray._private.ray_constants import WORKER_PROCESS_SETUP_HOOK_ENV_VAR
 
-    def narrow_worker() -> None:
-        import admirer_packages  # noqa: F401 - or `serve` could be somebody else's
-        from serve.cli.loopback import narrow_serve
-
-        narrow_serve(host)
-
-    return narrow_worker
+    # By way of that module, or `serve` could be somebody else's.
+    return {WORKER_PROCESS_SETUP_HOOK_ENV_VAR: "admirer_packages.prepare_worker", HOST: host}
 
 
 def narrow_serve(host: str) -> None:
