@@ -160,7 +160,7 @@ async def test_callers_who_hang_up_are_gone(app: RunningApp) -> None:
 
 async def test_refusals_are_in_no_latency_of_answers(app: RunningApp) -> None:
     counted = await settled(app)
-    app.behave(captioner={"delay_s": 0.2})
+    app.behave(captioner={"delay_s": 0.1})
     statuses = await ask_often(app, 40)
     assert set(statuses) == {200, 503}
     became = {"ok": statuses[200], "overloaded": statuses[503]}
