@@ -159,19 +159,18 @@ def server() -> Iterator[tuple[str, list[dict[str, Any]]]]:
 
 
 def test_ask_asks_about_the_first_sample_of_the_bundle(
-    server: tuple[str, list[dict[str, Any]]], tmp_path: Path
+    server: tuple[str, list[dict[str, Any]]],
 ) -> None:
     address, asked = server
-    (tmp_path / "photos").mkdir()
-    (tmp_path / "photos" / "a.jpg").write_bytes(b"photo")
-    row = {"photo": "a.jpg", "question": "how many?"}
-    (tmp_path / "photos" / "questions.jsonl").write_text(json.dumps(row) + "\n")
-    assert script("ask").main(address, str(tmp_path), "0") == 0
-    assert asked == [{"image": base64.b64encode(b"photo").decode(), "question": "how many?"}]
+    demo = ROOT / "bundles" / "demo"
+    assert script("ask").main(address, str(demo), "0") == 0
+    first = json.loads((demo / "photos" / "questions.jsonl").read_text().splitlines()[0])
+    photo = base64.b64encode((demo / "photos" / first["photo"]).read_bytes()).decode()
+    assert asked == [{"image": photo, "question": first["question"]}]
 
 
 def test_ask_draws_a_photo_where_the_bundle_has_none(tmp_path: Path) -> None:
-    photo, _ = script("ask").question(tmp_path / "hub.yaml")
+    photo, _ = script("ask").question(str(tmp_path / "hub.yaml"))
     assert photo.startswith(b"\x89PNG")
     assert struct.unpack(">II", photo[16:24]) == (64, 64)
     assert zlib.crc32(photo[12:29]) == struct.unpack(">I", photo[29:33])[0]

@@ -1,7 +1,7 @@
 """`helm test`: ask one real question over HTTP, through the Service.
 
-Usage: ask.py ADDRESS BUNDLE SECONDS. A bundle with sample photos is asked about one of them;
-any other about a grey square, where only the status counts.
+Usage: ask.py ADDRESS BUNDLE SECONDS, in the app's own image. A bundle with sample photos is asked
+about one of them; any other about a grey square, where only the status counts.
 """
 
 import base64
@@ -12,12 +12,13 @@ import time
 import urllib.error
 import urllib.request
 import zlib
-from pathlib import Path
+
+from models.bundle import Bundle, BundleError
 
 
 def main(address: str, bundle: str, seconds: str) -> int:
     """Return 0 once a question was answered, 1 if none was in time."""
-    photo, text = question(Path(bundle))
+    photo, text = question(bundle)
     body = json.dumps({"image": base64.b64encode(photo).decode(), "question": text}).encode()
     deadline = time.monotonic() + float(seconds)
     while True:
@@ -46,15 +47,15 @@ def ask(address: str, body: bytes) -> str:
         return str(json.load(response)["answer"])
 
 
-def question(bundle: Path) -> tuple[bytes, str]:
-    """Return the bundle's first sample question, or one about a grey square."""
-    folder = (bundle if bundle.is_dir() else bundle.parent) / "photos"
+def question(bundle: str) -> tuple[bytes, str]:
+    """Return the bundle's sample question, or one about a grey square where it has none."""
     try:
-        with (folder / "questions.jsonl").open(encoding="utf-8") as lines:
-            row = json.loads(next(lines))
-        return (folder / row["photo"]).read_bytes(), row["question"]
-    except (OSError, StopIteration, ValueError, KeyError):
+        sample = Bundle.load(bundle).sample_question()
+    except BundleError:
+        sample = None  # a worker has it, or the app would not be ready
+    if sample is None:
         return grey_square(64), "what colour is this?"
+    return sample.photo.read_bytes(), sample.text
 
 
 def grey_square(edge: int) -> bytes:
