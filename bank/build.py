@@ -16,7 +16,7 @@ from bank.examples import EXAMPLES_FILE, VECTORS_FILE, BankError, Example, check
 from bank.fingerprints import GRID, fingerprint
 from bank.vectors import BankVectors, MadeBy, write_vectors
 from models.clip import ClipModel
-from models.photos import Rgb
+from models.pixels import Rgb
 
 BATCH = 32
 

@@ -6,8 +6,7 @@ and so is a picture that would not fit in memory.
 
 from pathlib import Path
 
-from models.photos import Rgb
-from models.pixels import MAX_EDGE, PhotoError, read_rgb
+from models.pixels import MAX_EDGE, PhotoError, Rgb, read_rgb
 
 
 def find_photo(folder: Path, name: str) -> Path:

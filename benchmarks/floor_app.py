@@ -25,7 +25,7 @@ from deployments.settings import (
 from deployments.telemetry.metrics import Meters
 from models.chat import Completion
 from models.clip import Vectors
-from models.photos import Rgb
+from models.pixels import Rgb
 from models.tagging import Tag
 from serve.app import Loaders, bind
 from serve.cli.launcher import wait_for_signal

@@ -15,7 +15,7 @@ from itertools import cycle, islice
 from multiprocessing import get_context
 
 from load_tests.client.questions import PhotoQuestion
-from models.photos import decode_jpeg
+from models.pixels import decode_jpeg
 from serve.in_process import Stages, load_stages
 from serve.settings import AppSettings
 

@@ -41,7 +41,6 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "models: ONNX Runtime": ("onnxruntime/",),
     "photos: resize and normalise": ("models/preprocessing.py",),
     "photos: decode": (
-        "models/photos.py",
         "models/pixels.py",
         "serve/api/photos.py",
         "bank/fingerprints.py",

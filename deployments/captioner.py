@@ -19,7 +19,7 @@ from deployments.telemetry.traces import NO_TRACER, Tracer
 from deployments.thread_priority import load_yielding
 from models.bundle import Bundle
 from models.captioning import CaptionModel, load
-from models.photos import Rgb
+from models.pixels import Rgb
 
 LoadCaptioner = Callable[[str, CaptionerSettings], CaptionModel]
 """Takes the bundle's place and the stage's settings."""

@@ -8,7 +8,7 @@ import asyncio
 from deployments.errors import BadImage
 from deployments.messages import Photo
 from deployments.telemetry.traces import current
-from models.photos import Rgb, decode_jpeg
+from models.pixels import Rgb, decode_jpeg
 
 
 async def decoded(photo: Photo) -> Rgb:

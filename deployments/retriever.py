@@ -26,7 +26,7 @@ from deployments.telemetry.traces import NO_TRACER, Tracer, current
 from deployments.thread_priority import load_yielding
 from models.bundle import Bundle
 from models.clip import ClipModel, load
-from models.photos import Rgb
+from models.pixels import Rgb
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from deployments.telemetry.metrics import NO_METERS, Meters
 from deployments.telemetry.traces import NO_TRACER, Tracer
 from deployments.thread_priority import load_yielding
 from models.bundle import Bundle
-from models.photos import Rgb
+from models.pixels import Rgb
 from models.tagging import TagModel, load
 
 LoadTagger = Callable[[str, TaggerSettings], TagModel]

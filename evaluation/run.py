@@ -12,7 +12,7 @@ from evaluation.captions import by_attribute, precision_and_recall
 from evaluation.dataset import Case, Dataset
 from evaluation.metrics import Score, f1, is_right, matched_tags, share
 from evaluation.retrieval import AT, RetrievalScores, score_matching, score_retrieval
-from models.photos import decode_jpeg
+from models.pixels import decode_jpeg
 from serve.in_process import Seen, Stages
 from training.drawing import draw_jpeg
 from training.scenes import Scene, canonical_caption, tags

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from models.photos import Rgb
+from models.pixels import Rgb
 
 PixelValues = NDArray[np.float32]
 """Model input, shape (n, 3, height, width)."""

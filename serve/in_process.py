@@ -26,7 +26,7 @@ from models.captioning import CaptionModel
 from models.chat import ChatModel
 from models.chat import load as load_chat
 from models.clip import ClipModel
-from models.photos import Rgb
+from models.pixels import Rgb
 from models.settings import EngineSettings
 from models.tagging import TagModel
 from serve.pipeline import Pipeline

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from models.photos import Rgb
+from models.pixels import Rgb
 from models.settings import EngineSettings
 
 

@@ -13,7 +13,7 @@ from models.generation import Ids, Scores
 from models.generation.beams import beam_search
 from models.generation.cache import CachedDecoder, run_on_device
 from models.generation.greedy import greedy
-from models.photos import Rgb
+from models.pixels import Rgb
 from models.preprocessing import Preprocessor
 from models.sessions import open_session
 from models.settings import EngineSettings

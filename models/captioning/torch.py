@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from models.captioning.wording import Wording
-from models.photos import Rgb
+from models.pixels import Rgb
 from models.preprocessing import Preprocessor
 from models.settings import EngineSettings
 from models.torch_device import place

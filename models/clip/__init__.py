@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from models.photos import Rgb
+from models.pixels import Rgb
 from models.settings import EngineSettings
 
 Vectors = NDArray[np.float32]

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from models.clip import Vectors
 from models.clip.words import Ids, Words
-from models.photos import Rgb
+from models.pixels import Rgb
 from models.preprocessing import PixelValues, Preprocessor
 
 ImageTower = Callable[[PixelValues], NDArray[np.float32]]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from models.photos import Rgb
+from models.pixels import Rgb
 from models.settings import EngineSettings
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.photos import Rgb
+from models.pixels import Rgb
 from models.preprocessing import PixelValues, Preprocessor
 from models.tagging import Tag
 from models.tagging.boxes import Found, boxes_of_sigmoid, boxes_of_softmax, without_duplicates

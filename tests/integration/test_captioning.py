@@ -12,7 +12,7 @@ from PIL import Image
 from transformers import AutoTokenizer, VisionEncoderDecoderModel, ViTImageProcessorPil
 
 from models.captioning import load
-from models.photos import Rgb
+from models.pixels import Rgb
 from models.settings import EngineSettings
 from training.checkpoints import vit_gpt2
 from training.checkpoints.photos import noisy_gradients

@@ -20,7 +20,7 @@ from transformers import (
 from bank.photo_files import read_photo as read_for_the_bank
 from models.clip import ClipModel, load
 from models.clip.words import Words
-from models.photos import Rgb, decode_jpeg
+from models.pixels import Rgb, decode_jpeg
 from models.settings import EngineSettings
 from models.text import load_tokenizer
 from serve.api.photos import read_photo as read_for_the_app

@@ -16,7 +16,7 @@ from transformers import (
     pipeline,
 )
 
-from models.photos import Rgb, decode_jpeg
+from models.pixels import Rgb, decode_jpeg
 from models.settings import EngineSettings
 from models.tagging import Tag, load
 from training.checkpoints import detr

@@ -10,7 +10,7 @@ from deployments.assembler import assemble
 from deployments.messages import Answer, Call, Embeddings, Example, Photo, Prompt, Tag
 from deployments.settings import AssemblerSettings
 from deployments.stages import STAGES, Stage
-from models.photos import decode_jpeg
+from models.pixels import decode_jpeg
 from serve.pipeline import Pipeline
 from serve.settings import Degrade
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from models.photos import Rgb
+from models.pixels import Rgb
 
 
 def noisy_gradients(count: int, *, seed: int = 0) -> list[Rgb]:

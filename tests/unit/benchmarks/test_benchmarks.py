@@ -59,7 +59,7 @@ def test_a_stack_counts_for_the_innermost_place_that_is_known() -> None:
     stack = (
         "Replica.call (ray/serve/_private/replica.py:1);"
         "Captioner.caption (deployments/captioner.py:2);"
-        "decode_jpeg (models/photos.py:3);load (PIL/ImageFile.py:4)"
+        "decode_jpeg (models/pixels.py:3);load (PIL/ImageFile.py:4)"
     )
     assert profile.part_of(stack) == "photos: decode"
     assert profile.part_of("run (threading.py:5)") == profile.ELSEWHERE

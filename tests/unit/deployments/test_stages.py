@@ -40,7 +40,7 @@ from deployments.telemetry.metrics import (
 )
 from models.chat import Completion
 from models.chat.errors import ChatEmpty, ChatError, ChatRefused, ChatTimeout, ChatUnavailable
-from models.photos import Rgb
+from models.pixels import Rgb
 
 CALL = Call("r1", 5)
 PROMPT = Prompt((Message("system", "Answer."), Message("user", "Question: what?")), ())

@@ -23,7 +23,7 @@ from evaluation.run import Results, evaluate
 from evaluation.summary import summarise
 from evaluation.topics import topic
 from models.chat import Completion, Turn
-from models.photos import Rgb
+from models.pixels import Rgb
 from models.tagging import Tag
 from serve.in_process import Stages
 from serve.settings import AppSettings

@@ -12,8 +12,7 @@ from PIL import Image
 from bank.fingerprints import fingerprint, same_photo
 from bank.photo_files import read_photo as read_for_the_bank
 from models import pixels
-from models.photos import Rgb, decode_jpeg
-from models.pixels import PhotoError, PhotoFile, TooManyPixels, read_rgb
+from models.pixels import PhotoError, PhotoFile, Rgb, TooManyPixels, decode_jpeg, read_rgb
 from serve.api.photos import read_photo as read_for_the_app
 from serve.settings import Limits
 

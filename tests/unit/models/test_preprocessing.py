@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models.photos import decode_jpeg
+from models.pixels import decode_jpeg
 from models.preprocessing import Preprocessor
 
 

@@ -15,7 +15,7 @@ from bank.vectors import BankVectors, MadeBy
 from deployments.messages import Tag
 from models.bundle import BundleError
 from models.chat import Completion, Turn
-from models.photos import Rgb
+from models.pixels import Rgb
 from models.settings import EngineSettings
 from serve.in_process import Stages, load_stages
 from serve.settings import AppSettings
