@@ -1,3 +1,4 @@
+import secrets
 import socket
 
 import pytest
@@ -19,7 +20,7 @@ def test_a_port_that_is_taken_is_not_chosen(monkeypatch: pytest.MonkeyPatch) -> 
         taken = listener.getsockname()[1]
         free = free_port()
         choices = iter([taken, taken, free])
-        monkeypatch.setattr("secrets.choice", lambda _: next(choices))
+        monkeypatch.setattr(secrets, "choice", lambda _: next(choices))
         assert free_port() == free
 
 
