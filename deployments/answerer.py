@@ -12,7 +12,7 @@ from deployments.messages import Answer, Call, Prompt
 from deployments.settings import AnswererSettings
 from deployments.telemetry.metrics import LLM_RETRIES, NO_METERS, Meters
 from deployments.telemetry.traces import NO_TRACER, Tracer, current
-from deployments.thread_priority import load_yielding
+from deployments.thread_priority import load_in_model_thread
 from models.bundle import Bundle, OpenAiPart
 from models.chat import load
 from models.chat.errors import ChatError, ChatTimeout
@@ -32,7 +32,9 @@ def load_answerer(bundle: str, settings: AnswererSettings, meters: Meters) -> La
     part = found.answerer
     if not isinstance(part, OpenAiPart):
         name = found.revisions()["answerer"]
-        chat = load_yielding(settings.batch.niceness, load, found.folder(part), settings.engine)
+        chat = load_in_model_thread(
+            settings.batch.niceness, load, found.folder(part), settings.engine
+        )
         return LocalModel(chat, name, settings, meters)
     server = settings.openai
     model = server.model or part.openai.model

@@ -26,7 +26,7 @@ from deployments.telemetry.metrics import (
     Meters,
 )
 from deployments.telemetry.traces import Span, current
-from deployments.thread_priority import yielding_thread
+from deployments.thread_priority import model_thread
 
 logger = logging.getLogger("ray.serve")
 
@@ -96,7 +96,7 @@ class Batcher(Generic[Item, Value]):
         self._max_size = max_size
         self._max_waiting = max_waiting
         self._observe = observe
-        self._thread = yielding_thread(niceness)
+        self._thread = model_thread(niceness)
         # A dictionary as an ordered set: callers that go leave the queue from anywhere in it.
         self._waiting: dict[_Waiting[Item, Value], None] = {}
         self._working: asyncio.Task[None] | None = None

@@ -11,12 +11,12 @@ from deployments.batching import Batcher, metered_batcher
 from deployments.calls import received
 from deployments.health import ModelHealth
 from deployments.messages import Call, Photo
-from deployments.photo_cache import RecentPhotos
+from deployments.photo_cache import PhotoCache
 from deployments.photo_decoding import decoded
 from deployments.settings import CaptionerSettings
 from deployments.telemetry.metrics import NO_METERS, Meters
 from deployments.telemetry.traces import NO_TRACER, Tracer
-from deployments.thread_priority import load_yielding
+from deployments.thread_priority import load_in_model_thread
 from models.bundle import Bundle
 from models.captioning import CaptionModel, load
 from models.pixels import Rgb
@@ -52,12 +52,12 @@ class Captioner:
         tracer: Tracer = NO_TRACER,
     ) -> None:
         self._tracer = tracer
-        self._model = load_yielding(settings.batch.niceness, load, bundle, settings)
+        self._model = load_in_model_thread(settings.batch.niceness, load, bundle, settings)
         self._health = ModelHealth()
         self._batcher: Batcher[Rgb, str] = metered_batcher(
             self._health.watch(self._caption), settings.batch, meters
         )
-        self._recent: RecentPhotos[str] = RecentPhotos(settings.cache_photos, meters)
+        self._cache: PhotoCache[str] = PhotoCache(settings.cache_photos, meters)
         self._model.caption([np.zeros((48, 64, 3), np.uint8)])
 
     async def caption(self, photo: Photo, call: Call) -> str:
@@ -73,7 +73,7 @@ class Captioner:
             return await self._batcher.submit(await decoded(photo), call.timeout_s)
 
         async with received("captioner", call, self._tracer):
-            return await self._recent.get(photo, caption)
+            return await self._cache.get(photo, caption)
 
     async def check_health(self) -> None:
         """Return while the model can run; Ray replaces the replica when this raises."""

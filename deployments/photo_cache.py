@@ -16,7 +16,7 @@ from deployments.telemetry.traces import current
 Value = TypeVar("Value")
 
 
-class RecentPhotos(Generic[Value]):
+class PhotoCache(Generic[Value]):
     """Keeps the results of the `max_photos` most recently used photos; 0 turns it off."""
 
     def __init__(self, max_photos: int, meters: Meters) -> None:

@@ -23,7 +23,7 @@ from deployments.photo_decoding import decoded
 from deployments.settings import RetrieverSettings
 from deployments.telemetry.metrics import BANK_EXAMPLES, BEST_SIMILARITY, NO_METERS, Meters
 from deployments.telemetry.traces import NO_TRACER, Tracer, current
-from deployments.thread_priority import load_yielding
+from deployments.thread_priority import load_in_model_thread
 from models.bundle import Bundle
 from models.clip import ClipModel, load
 from models.pixels import Rgb
@@ -64,7 +64,7 @@ class Retriever:
         tracer: Tracer = NO_TRACER,
     ) -> None:
         self._settings, self._meters, self._tracer = settings, meters, tracer
-        loaded = load_yielding(settings.batch.niceness, load, bundle, settings)
+        loaded = load_in_model_thread(settings.batch.niceness, load, bundle, settings)
         self._model, self._bank = loaded.model, loaded.bank
         self._health = ModelHealth()
         self._batcher: Batcher[Rgb | str, Vector] = metered_batcher(

@@ -12,12 +12,12 @@ from deployments.batching import Batcher, metered_batcher
 from deployments.calls import received
 from deployments.health import ModelHealth
 from deployments.messages import Call, Photo, Tag
-from deployments.photo_cache import RecentPhotos
+from deployments.photo_cache import PhotoCache
 from deployments.photo_decoding import decoded
 from deployments.settings import TaggerSettings
 from deployments.telemetry.metrics import NO_METERS, Meters
 from deployments.telemetry.traces import NO_TRACER, Tracer
-from deployments.thread_priority import load_yielding
+from deployments.thread_priority import load_in_model_thread
 from models.bundle import Bundle
 from models.pixels import Rgb
 from models.tagging import TagModel, load
@@ -53,12 +53,12 @@ class Tagger:
         tracer: Tracer = NO_TRACER,
     ) -> None:
         self._tracer = tracer
-        self._model = load_yielding(settings.batch.niceness, load, bundle, settings)
+        self._model = load_in_model_thread(settings.batch.niceness, load, bundle, settings)
         self._health = ModelHealth()
         self._batcher: Batcher[Rgb, tuple[Tag, ...]] = metered_batcher(
             self._health.watch(self._tag), settings.batch, meters
         )
-        self._recent: RecentPhotos[tuple[Tag, ...]] = RecentPhotos(settings.cache_photos, meters)
+        self._cache: PhotoCache[tuple[Tag, ...]] = PhotoCache(settings.cache_photos, meters)
         self._model.tag([np.zeros((48, 64, 3), np.uint8)])
 
     async def tag(self, photo: Photo, call: Call) -> tuple[Tag, ...]:
@@ -74,7 +74,7 @@ class Tagger:
             return await self._batcher.submit(await decoded(photo), call.timeout_s)
 
         async with received("tagger", call, self._tracer):
-            return await self._recent.get(photo, tag)
+            return await self._cache.get(photo, tag)
 
     async def check_health(self) -> None:
         """Return while the model can run; Ray replaces the replica when this raises."""

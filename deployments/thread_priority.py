@@ -14,7 +14,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-Made = TypeVar("Made")
+Loaded = TypeVar("Loaded")
 
 LEAST_URGENT = 19
 """Largest nice value (setpriority(2))."""
@@ -22,20 +22,20 @@ IDLE_POLICY = LEAST_URGENT + 1
 """One above the largest nice value; stands for the policy SCHED_IDLE of sched(7)."""
 
 
-def yielding_thread(niceness: int) -> ThreadPoolExecutor:
+def model_thread(niceness: int) -> ThreadPoolExecutor:
     """Return an executor of one thread with its nice value raised, or with SCHED_IDLE."""
     return ThreadPoolExecutor(
-        max_workers=1, thread_name_prefix="model", initializer=_yield_cores, initargs=(niceness,)
+        max_workers=1, thread_name_prefix="model", initializer=_set_niceness, initargs=(niceness,)
     )
 
 
-def load_yielding(niceness: int, load: Callable[..., Made], *arguments: object) -> Made:
+def load_in_model_thread(niceness: int, load: Callable[..., Loaded], *arguments: object) -> Loaded:
     """Return the result of `load`, run in such a thread; threads that it starts inherit this."""
-    with yielding_thread(niceness) as thread:
+    with model_thread(niceness) as thread:
         return thread.submit(load, *arguments).result()
 
 
-def _yield_cores(niceness: int) -> None:
+def _set_niceness(niceness: int) -> None:
     if sys.platform != "linux" or not niceness:
         return
     if niceness == IDLE_POLICY:

@@ -35,7 +35,7 @@ WINDOWS = ("5m", "30m", "1h", "2h", "6h", "1d", "3d")
 
 
 @dataclass(frozen=True)
-class Promise:
+class ObjectiveRules:
     """An objective with its recording rules and alerts."""
 
     alert: str
@@ -54,8 +54,8 @@ class Promise:
     """What to look at first."""
 
 
-PROMISES = (
-    Promise(
+OBJECTIVES = (
+    ObjectiveRules(
         "AdmirerAvailability",
         slo.AVAILABILITY,
         "application:admirer_faults:ratio_rate",
@@ -67,7 +67,7 @@ PROMISES = (
         "See which code grows (Overview, errors by code): overloaded and deadline_exceeded mean too"
         " little capacity, stage_failed and answerer_failed a failing stage.",
     ),
-    Promise(
+    ObjectiveRules(
         "AdmirerLatency",
         slo.LATENCY,
         "application:admirer_slow:ratio_rate",
@@ -85,25 +85,25 @@ PROMISES = (
 def _shares(window: str) -> tuple[Recording, ...]:
     """Return the shares of one window, which are absent where nobody asked in it."""
     scope = replace(SCOPE, window=window)
-    return tuple(Recording(each.record + window, each.bad_share(scope)) for each in PROMISES)
+    return tuple(Recording(each.record + window, each.bad_share(scope)) for each in OBJECTIVES)
 
 
 def _counts(window: str) -> tuple[Recording, ...]:
     scope = replace(SCOPE, window=window)
-    return tuple(Recording(each.count_record + window, each.count(scope)) for each in PROMISES)
+    return tuple(Recording(each.count_record + window, each.count(scope)) for each in OBJECTIVES)
 
 
-def _alert(promise: Promise, burn: Burn) -> Alert:
-    long, short = promise.record + burn.long, promise.record + burn.short
-    count = promise.count_record + burn.long
-    limit = f"{burn.times:g} * {promise.objective.budget:g}"
+def _alert(rules: ObjectiveRules, burn: Burn) -> Alert:
+    long, short = rules.record + burn.long, rules.record + burn.short
+    count = rules.count_record + burn.long
+    limit = f"{burn.times:g} * {rules.objective.budget:g}"
     return Alert(
-        name=f"{promise.alert}Burns{'Fast' if burn.severity == 'page' else 'Slowly'}",
+        name=f"{rules.alert}Burns{'Fast' if burn.severity == 'page' else 'Slowly'}",
         severity=burn.severity,
-        summary=f"{{{{ $value | humanizePercentage }}}} of the {promise.of} {APP} in {burn.long}"
-        f" {promise.bad}: the error budget burns more than {burn.times:g} times as fast as"
+        summary=f"{{{{ $value | humanizePercentage }}}} of the {rules.of} {APP} in {burn.long}"
+        f" {rules.bad}: the error budget burns more than {burn.times:g} times as fast as"
         " allowed.",
-        description=promise.first,
+        description=rules.first,
         expr=laid_out(
             f"""
             {long} > {limit}
@@ -128,5 +128,5 @@ def groups() -> tuple[Group, ...]:
     """Return the recording rules, then the alerts that read them, in one group."""
     shares = (share for window in WINDOWS for share in _shares(window))
     counts = (count for burn in BURNS for count in _counts(burn.long))
-    alerts = (_alert(promise, burn) for promise in PROMISES for burn in BURNS)
+    alerts = (_alert(rules, burn) for rules in OBJECTIVES for burn in BURNS)
     return (Group("admirer-slo", (*shares, *counts, *alerts)),)

@@ -49,7 +49,7 @@ def _is_translated(address: ipaddress.IPv6Address) -> bool:
     )
 
 
-class RemoteImages:
+class RemotePhotos:
     """Downloads photos over http(s), with limits of bytes, seconds and redirects.
 
     Args:

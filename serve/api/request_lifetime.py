@@ -22,7 +22,7 @@ Body = TypeVar("Body", bound=BaseModel)
 Value = TypeVar("Value")
 
 
-class Visit:
+class RequestContext:
     """One request as the routes see it: its id, its clock, what each part of it took."""
 
     def __init__(self, request_id: str, timeout_s: float) -> None:
@@ -55,11 +55,11 @@ def _ms_since(started: float) -> float:
     return round((time.perf_counter() - started) * 1000, 3)
 
 
-async def serve_visit(
+async def handle_request(
     request: Request,
     response: Response,
     kind: type[Body],
-    work: Callable[[Body, Visit], Coroutine[Any, Any, Value]],
+    work: Callable[[Body, RequestContext], Coroutine[Any, Any, Value]],
     timeout_s: float,
 ) -> Value:
     """Read the body and do the work, within the deadline and while the caller is there.
@@ -69,24 +69,24 @@ async def serve_visit(
         DeadlineExceeded: `timeout_s` has passed.
         ClientDisconnect: The caller has gone.
     """
-    visit = Visit(request.state.request_id, timeout_s)
-    request.state.timings_ms = visit.timings_ms
+    context = RequestContext(request.state.request_id, timeout_s)
+    request.state.timings_ms = context.timings_ms
     async with within(timeout_s):
         body = await read_request(request, kind)
-        value = await _while_there(request, work(body, visit))
-    timings = visit.finish().items()
+        value = await _until_disconnect(request, work(body, context))
+    timings = context.finish().items()
     response.headers["Server-Timing"] = ", ".join(f"{name};dur={ms:g}" for name, ms in timings)
     return value
 
 
-async def _while_there(request: Request, work: Coroutine[Any, Any, Value]) -> Value:
+async def _until_disconnect(request: Request, work: Coroutine[Any, Any, Value]) -> Value:
     """Return what the work returns; cancel it when the caller hangs up.
 
     Raises:
         ClientDisconnect: The caller has gone.
     """
     working = asyncio.create_task(work)
-    watching = asyncio.create_task(_gone(request))
+    watching = asyncio.create_task(_wait_for_disconnect(request))
     try:
         await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
         if not working.done():
@@ -99,6 +99,6 @@ async def _while_there(request: Request, work: Coroutine[Any, Any, Value]) -> Va
         await asyncio.gather(working, watching, return_exceptions=True)
 
 
-async def _gone(request: Request) -> None:
+async def _wait_for_disconnect(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass

@@ -28,9 +28,9 @@ from deployments.telemetry.metrics import (
 )
 from models.bundle import Bundle
 from serve.api.photos import PhotoReader, ReceivedPhoto
-from serve.api.remote_photos import RemoteImages
+from serve.api.remote_photos import RemotePhotos
 from serve.api.request_body import checked_text
-from serve.api.request_lifetime import Visit, serve_visit
+from serve.api.request_lifetime import RequestContext, handle_request
 from serve.api.schemas import (
     AnswerRequest,
     AnswerResponse,
@@ -75,7 +75,7 @@ class Routes:
         self.bundle = f"{bundle.name}@{bundle.version}"
         """Name and version, as answers and log lines give it."""
         self._photos = PhotoReader(settings.limits)
-        self._remote = RemoteImages(settings.limits.image_url)
+        self._remote = RemotePhotos(settings.limits.image_url)
         meters.record(BUNDLE_INFO, labels={"bundle": self.bundle})
         meters.record(BUILD_INFO, labels={"version": VERSION})
 
@@ -127,28 +127,28 @@ class Routes:
         request: Request,
         response: Response,
         kind: type[Body],
-        work: Callable[[Body, Visit], Coroutine[Any, Any, Value]],
+        work: Callable[[Body, RequestContext], Coroutine[Any, Any, Value]],
     ) -> Value:
         if self._in_progress >= self._limits.max_concurrent_requests:
             # Queues further down fill one after the other, each with work that others wait for.
             raise Overloaded("Too many requests are being answered; this one was not begun.")
         self._in_progress += 1
         try:
-            return await serve_visit(request, response, kind, work, self._limits.timeout_s)
+            return await handle_request(request, response, kind, work, self._limits.timeout_s)
         finally:
             self._in_progress -= 1
 
-    async def _answer(self, body: AnswerRequest, visit: Visit) -> AnswerResponse:
+    async def _answer(self, body: AnswerRequest, context: RequestContext) -> AnswerResponse:
         question = checked_text(body.question, self._limits)
         self._meters.record(QUESTION_CHARACTERS, len(question))
         n_shot = self._count(body.n_shot, self._n_shot, "n_shot")
-        photo = await self._photo(body, visit)
+        photo = await self._photo(body, context)
         answered = await self._pipeline.ask(
             photo.jpeg,
             question,
             n_shot=n_shot,
-            call=visit.call(),
-            timings_ms=visit.timings_ms,
+            call=context.call(),
+            timings_ms=context.timings_ms,
         )
         self._meters.record(ANSWER_CHARACTERS, len(answered.answer.text))
         prompt = [MessageBody(role=m.role, content=m.content) for m in answered.prompt.messages]
@@ -159,33 +159,35 @@ class Routes:
             examples=_examples(answered.examples),
             prompt=prompt if body.explain else None,
             degraded=list(answered.degraded),
-            **self._about(visit),
+            **self._about(context),
         )
 
-    async def _caption(self, body: PhotoRequest, visit: Visit) -> CaptionResponse:
-        photo = await self._photo(body, visit)
-        caption = await visit.timed(
-            "caption", self._pipeline.caption(photo.jpeg, visit.call()), span="captioner"
+    async def _caption(self, body: PhotoRequest, context: RequestContext) -> CaptionResponse:
+        photo = await self._photo(body, context)
+        caption = await context.timed(
+            "caption", self._pipeline.caption(photo.jpeg, context.call()), span="captioner"
         )
-        return CaptionResponse(caption=caption, **self._about(visit))
+        return CaptionResponse(caption=caption, **self._about(context))
 
-    async def _tag(self, body: PhotoRequest, visit: Visit) -> TagsResponse:
-        photo = await self._photo(body, visit)
-        tags = await visit.timed("tag", self._pipeline.tag(photo.jpeg, visit.call()), span="tagger")
-        return TagsResponse(tags=_tags(tags, photo), **self._about(visit))
+    async def _tag(self, body: PhotoRequest, context: RequestContext) -> TagsResponse:
+        photo = await self._photo(body, context)
+        tags = await context.timed(
+            "tag", self._pipeline.tag(photo.jpeg, context.call()), span="tagger"
+        )
+        return TagsResponse(tags=_tags(tags, photo), **self._about(context))
 
-    async def _search(self, body: SearchRequest, visit: Visit) -> SearchResponse:
+    async def _search(self, body: SearchRequest, context: RequestContext) -> SearchResponse:
         question = None if body.question is None else checked_text(body.question, self._limits)
         k = self._count(body.k, max(1, self._n_shot), "k")
         has_photo = body.image is not None or body.image_url is not None
-        photo = await self._photo(body, visit) if has_photo else None
+        photo = await self._photo(body, context) if has_photo else None
         jpeg = photo.jpeg if photo else None
-        examples = await visit.timed(
-            "retrieve", self._pipeline.retrieve(jpeg, question, k, visit.call()), span="retriever"
+        examples = await context.timed(
+            "retrieve", self._pipeline.retrieve(jpeg, question, k, context.call()), span="retriever"
         )
-        return SearchResponse(examples=_examples(examples), **self._about(visit))
+        return SearchResponse(examples=_examples(examples), **self._about(context))
 
-    async def _embed(self, body: EmbeddingsRequest, visit: Visit) -> EmbeddingsResponse:
+    async def _embed(self, body: EmbeddingsRequest, context: RequestContext) -> EmbeddingsResponse:
         most = self._limits.max_embeddings
         if len(body.images) + len(body.texts) > most:
             raise BadRequest(f"More than {most} images and texts.", field="images")
@@ -194,29 +196,31 @@ class Routes:
             for place, text in enumerate(body.texts)
         ]
         reading = [self._read(data, f"images.{place}") for place, data in enumerate(body.images)]
-        photos = await visit.timed("decode", _all(reading))
-        embeddings = await visit.timed(
-            "embed", self._pipeline.embed([photo.jpeg for photo in photos], texts, visit.call())
+        photos = await context.timed("decode", _all(reading))
+        embeddings = await context.timed(
+            "embed", self._pipeline.embed([photo.jpeg for photo in photos], texts, context.call())
         )
         return EmbeddingsResponse(
             images=[list(vector) for vector in embeddings.photos],
             texts=[list(vector) for vector in embeddings.texts],
-            **self._about(visit),
+            **self._about(context),
         )
 
-    async def _feedback(self, body: FeedbackRequest, visit: Visit) -> FeedbackResponse:
-        del visit
+    async def _feedback(self, body: FeedbackRequest, context: RequestContext) -> FeedbackResponse:
+        del context
         verdict = "helpful" if body.helpful else "unhelpful"
         self._meters.record(FEEDBACK, labels={"verdict": verdict})
         logger.info("Answer %s was found %s.", body.id, verdict)
         return FeedbackResponse(id=body.id)
 
-    async def _photo(self, body: PhotoRequest | SearchRequest, visit: Visit) -> ReceivedPhoto:
+    async def _photo(
+        self, body: PhotoRequest | SearchRequest, context: RequestContext
+    ) -> ReceivedPhoto:
         field, data = "image", body.image
         if data is None:
             field = "image_url"
-            data = await visit.timed("fetch", self._remote.fetch(body.image_url or ""))
-        return await visit.timed("decode", self._read(data, field))
+            data = await context.timed("fetch", self._remote.fetch(body.image_url or ""))
+        return await context.timed("decode", self._read(data, field))
 
     async def _read(self, data: bytes, field: str) -> ReceivedPhoto:
         photo = await self._photos.read(data, field=field)
@@ -231,9 +235,9 @@ class Routes:
             raise BadRequest(f"{field} is more than {most}.", field=field)
         return default if asked is None else asked
 
-    def _about(self, visit: Visit) -> dict[str, Any]:
+    def _about(self, context: RequestContext) -> dict[str, Any]:
         """Return what every response says beside its content."""
-        return {"id": visit.id, "bundle": self.bundle, "timings_ms": visit.finish()}
+        return {"id": context.id, "bundle": self.bundle, "timings_ms": context.finish()}
 
 
 async def _all(reading: list[Coroutine[Any, Any, ReceivedPhoto]]) -> list[ReceivedPhoto]:

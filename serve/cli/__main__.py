@@ -66,7 +66,7 @@ def ask(
     ] = False,
 ) -> None:
     """Ask a photo a question."""
-    from serve.cli.ask import AskingError, ask_here, ask_server, print_answer
+    from serve.cli.ask import AskError, ask_in_process, ask_server, print_answer
 
     # One line says what went wrong; the requests in this process need no log.
     logging.getLogger("ray.serve").setLevel(logging.CRITICAL)
@@ -76,8 +76,8 @@ def ask(
         else:
             from serve.local_settings import settings_of
 
-            body = ask_here(settings_of({}, bundle), photo, question, explain=explain)
-    except (AskingError, ValueError) as error:
+            body = ask_in_process(settings_of({}, bundle), photo, question, explain=explain)
+    except (AskError, ValueError) as error:
         fail(error)
     console = Console()
     if as_json:

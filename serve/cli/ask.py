@@ -19,7 +19,7 @@ from serve.settings import AppSettings
 WAIT_S = 120.0
 
 
-class AskingError(Exception):
+class AskError(Exception):
     """There is no answer; the message says why in one line."""
 
 
@@ -27,17 +27,19 @@ def ask_server(url: str, photo: Path, question: str, *, explain: bool) -> dict[s
     """Return the answer of the server at `url`.
 
     Raises:
-        AskingError: The photo cannot be read, or there is no answer.
+        AskError: The photo cannot be read, or there is no answer.
     """
     sent = _form(photo, question, explain=explain)
     return asyncio.run(_ask(httpx.AsyncHTTPTransport(), url, sent))
 
 
-def ask_here(settings: AppSettings, photo: Path, question: str, *, explain: bool) -> dict[str, Any]:
+def ask_in_process(
+    settings: AppSettings, photo: Path, question: str, *, explain: bool
+) -> dict[str, Any]:
     """Return the answer of the bundle, loaded into this process.
 
     Raises:
-        AskingError: The photo or the bundle cannot be read, or there is no answer.
+        AskError: The photo or the bundle cannot be read, or there is no answer.
     """
     from bank.examples import BankError
     from models.bundle import BundleError
@@ -48,7 +50,7 @@ def ask_here(settings: AppSettings, photo: Path, question: str, *, explain: bool
     try:
         app = create_api(load_pipeline(settings), settings)
     except (BundleError, BankError, OSError, ValueError) as error:
-        raise AskingError(str(error)) from None
+        raise AskError(str(error)) from None
     return asyncio.run(_ask(httpx.ASGITransport(app), "http://here", sent))
 
 
@@ -57,7 +59,7 @@ def _form(photo: Path, question: str, *, explain: bool) -> dict[str, Any]:
     try:
         data = photo.read_bytes()
     except OSError as error:
-        raise AskingError(f"{photo}: {error.strerror}") from None
+        raise AskError(f"{photo}: {error.strerror}") from None
     return {
         "files": {"image": (photo.name, data)},
         "data": {"question": question, "explain": str(explain).lower()},
@@ -74,11 +76,11 @@ async def _ask(
             response = await client.post("/v1/answers", **sent)
         body: dict[str, Any] = response.json()
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise AskingError(f"{url} cannot be reached: {error}") from None
+        raise AskError(f"{url} cannot be reached: {error}") from None
     except ValueError:
-        raise AskingError(f"{url} is not an admirer server") from None
+        raise AskError(f"{url} is not an admirer server") from None
     if not response.is_success or "answer" not in body:
-        raise AskingError(str(body.get("detail", f"status {response.status_code}")))
+        raise AskError(str(body.get("detail", f"status {response.status_code}")))
     return body
 
 

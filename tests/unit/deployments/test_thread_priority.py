@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from deployments.batching import Batcher
-from deployments.thread_priority import IDLE_POLICY, LEAST_URGENT, load_yielding
+from deployments.thread_priority import IDLE_POLICY, LEAST_URGENT, load_in_model_thread
 
 ON_LINUX = pytest.mark.skipif(
     sys.platform != "linux", reason="only there a thread has a nice value"
@@ -40,8 +40,8 @@ def test_threads_that_a_model_starts_while_it_is_loaded_yield_as_well() -> None:
             return started, thread.submit(nice_value).result()
 
     here = nice_value()
-    assert load_yielding(3, load, "a model") == ("a model", min(here + 3, LEAST_URGENT))
-    assert load_yielding(0, load, "another") == ("another", here)
+    assert load_in_model_thread(3, load, "a model") == ("a model", min(here + 3, LEAST_URGENT))
+    assert load_in_model_thread(0, load, "another") == ("another", here)
     assert nice_value() == here
 
 
@@ -52,7 +52,7 @@ def test_all_threads_of_the_idle_policy_run_where_nothing_else_does() -> None:
             return [os.sched_getscheduler(0), thread.submit(os.sched_getscheduler, 0).result()]
 
     before = os.sched_getscheduler(0)
-    assert load_yielding(IDLE_POLICY, load) == [os.SCHED_IDLE] * 2
+    assert load_in_model_thread(IDLE_POLICY, load) == [os.SCHED_IDLE] * 2
     assert os.sched_getscheduler(0) == before
 
 
@@ -61,4 +61,4 @@ def test_a_model_that_cannot_be_loaded_says_so() -> None:
         raise FileNotFoundError("model.onnx")
 
     with pytest.raises(FileNotFoundError, match=r"model\.onnx"):
-        load_yielding(5, load)
+        load_in_model_thread(5, load)

@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 
 from deployments.errors import BadImage, ImageTooLarge
-from serve.api.remote_photos import Address, RemoteImages, is_public
+from serve.api.remote_photos import Address, RemotePhotos, is_public
 from serve.settings import ImageUrlSettings
 
 SETTINGS = ImageUrlSettings(enabled=True, max_bytes=1000, timeout_s=2)
@@ -95,7 +95,7 @@ def resolving(monkeypatch: pytest.MonkeyPatch, hosts: dict[str, list[str]]) -> l
 
 async def test_it_is_off_by_default() -> None:
     with pytest.raises(BadImage, match="disabled") as caught:
-        await RemoteImages(ImageUrlSettings()).fetch("http://8.8.8.8/a.jpg")
+        await RemotePhotos(ImageUrlSettings()).fetch("http://8.8.8.8/a.jpg")
     assert caught.value.field == "image_url"
 
 
@@ -104,7 +104,7 @@ async def test_the_bytes_come_from_the_address_that_was_checked(
 ) -> None:
     asked = resolving(monkeypatch, {"photos.test": ["127.0.0.1"], "127.0.0.1": ["127.0.0.1"]})
     server.answers["/a.jpg"] = ok(b"photo")
-    fetched = await RemoteImages(SETTINGS, anyone).fetch(f"http://photos.test:{server.port}/a.jpg")
+    fetched = await RemotePhotos(SETTINGS, anyone).fetch(f"http://photos.test:{server.port}/a.jpg")
     assert fetched == b"photo"
     # Looked up once; what follows is a connection to an address, which needs no look-up.
     assert asked.count("photos.test") == 1
@@ -122,7 +122,7 @@ async def test_the_bytes_come_from_the_address_that_was_checked(
 )  # fmt: skip
 async def test_any_other_address_is_refused(url: str) -> None:
     with pytest.raises(BadImage) as caught:
-        await RemoteImages(SETTINGS).fetch(url)
+        await RemotePhotos(SETTINGS).fetch(url)
     assert caught.value.field == "image_url"
 
 
@@ -132,7 +132,7 @@ async def test_any_other_address_is_refused(url: str) -> None:
 async def test_every_way_to_write_loopback_is_refused(server: Server, host: str) -> None:
     server.answers["/"] = ok(b"secret")
     with pytest.raises(BadImage, match=r"not (public|known)"):
-        await RemoteImages(SETTINGS).fetch(f"http://{host}:{server.port}/")
+        await RemotePhotos(SETTINGS).fetch(f"http://{host}:{server.port}/")
     assert server.heads == []
 
 
@@ -141,7 +141,7 @@ async def test_one_private_address_among_several_refuses_the_host(
 ) -> None:
     resolving(monkeypatch, {"mixed.test": ["8.8.8.8", "10.0.0.1"]})
     with pytest.raises(BadImage, match="not public"):
-        await RemoteImages(SETTINGS).fetch("http://mixed.test/")
+        await RemotePhotos(SETTINGS).fetch("http://mixed.test/")
 
 
 async def test_a_redirect_into_a_private_network_is_refused(
@@ -152,7 +152,7 @@ async def test_a_redirect_into_a_private_network_is_refused(
         {"a.test": ["127.0.0.1"], "inside.test": ["127.0.0.2"], "127.0.0.1": ["127.0.0.1"]},
     )
     server.answers["/"] = to("http://inside.test/")
-    remote = RemoteImages(SETTINGS, lambda address: str(address) == "127.0.0.1")
+    remote = RemotePhotos(SETTINGS, lambda address: str(address) == "127.0.0.1")
     with pytest.raises(BadImage, match="not public"):
         await remote.fetch(f"http://a.test:{server.port}/")
 
@@ -161,12 +161,12 @@ async def test_a_redirect_into_a_private_network_is_refused(
 async def test_a_redirect_to_another_scheme_is_refused(server: Server, location: str) -> None:
     server.answers["/"] = to(location)
     with pytest.raises(BadImage):
-        await RemoteImages(SETTINGS, anyone).fetch(f"http://127.0.0.1:{server.port}/")
+        await RemotePhotos(SETTINGS, anyone).fetch(f"http://127.0.0.1:{server.port}/")
 
 
 async def test_redirects_are_followed_and_counted(server: Server) -> None:
     server.answers = {"/0": to("/1"), "/1": to("/2"), "/2": ok(b"photo"), "/loop": to("/loop")}
-    remote = RemoteImages(SETTINGS, anyone)
+    remote = RemotePhotos(SETTINGS, anyone)
     assert await remote.fetch(f"http://127.0.0.1:{server.port}/0") == b"photo"
     with pytest.raises(BadImage, match="redirects"):
         await remote.fetch(f"http://127.0.0.1:{server.port}/loop")
@@ -185,7 +185,7 @@ async def test_an_endless_body_is_cut_off(server: Server) -> None:
 
     server.answers["/"] = pour
     with pytest.raises(ImageTooLarge):
-        await RemoteImages(SETTINGS, anyone).fetch(f"http://127.0.0.1:{server.port}/")
+        await RemotePhotos(SETTINGS, anyone).fetch(f"http://127.0.0.1:{server.port}/")
     assert written < 100_000_000
 
 
@@ -200,12 +200,12 @@ async def test_a_trickle_is_given_up_after_the_time_for_the_whole(server: Server
     server.answers["/"] = trickle
     settings = SETTINGS.model_copy(update={"timeout_s": 0.3})
     with pytest.raises(BadImage, match=r"0\.3 s"):
-        await RemoteImages(settings, anyone).fetch(f"http://127.0.0.1:{server.port}/")
+        await RemotePhotos(settings, anyone).fetch(f"http://127.0.0.1:{server.port}/")
 
 
 async def test_a_status_other_than_200_and_a_dead_port_are_bad_images(server: Server) -> None:
     server.answers["/"] = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
-    remote = RemoteImages(SETTINGS, anyone)
+    remote = RemotePhotos(SETTINGS, anyone)
     with pytest.raises(BadImage, match="404"):
         await remote.fetch(f"http://127.0.0.1:{server.port}/")
     with pytest.raises(BadImage, match="could not be fetched"):
@@ -217,5 +217,5 @@ async def test_proxies_of_the_environment_are_ignored(
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     server.answers["/"] = ok(b"photo")
-    remote = RemoteImages(SETTINGS, anyone)
+    remote = RemotePhotos(SETTINGS, anyone)
     assert await remote.fetch(f"http://127.0.0.1:{server.port}/") == b"photo"

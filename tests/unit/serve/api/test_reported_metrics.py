@@ -12,7 +12,7 @@ from support.fake_stages import FakeStages, failing
 from deployments.batching import Batcher, metered_batcher
 from deployments.errors import AnswererFailed, BadImage, StageFailed
 from deployments.messages import Photo
-from deployments.photo_cache import RecentPhotos
+from deployments.photo_cache import PhotoCache
 from deployments.settings import BatchSettings
 from deployments.telemetry.metrics import (
     ANSWER_CHARACTERS,
@@ -130,7 +130,7 @@ async def test_every_run_of_a_model_is_reported(meters: FakeMeters) -> None:
 
 
 async def test_a_photo_that_came_before_is_not_made_again(meters: FakeMeters) -> None:
-    recent: RecentPhotos[str] = RecentPhotos(2, meters)
+    cache: PhotoCache[str] = PhotoCache(2, meters)
     made: list[str] = []
 
     async def ask(photo: str) -> str:
@@ -138,7 +138,7 @@ async def test_a_photo_that_came_before_is_not_made_again(meters: FakeMeters) ->
             made.append(photo)
             return photo.upper()
 
-        return await recent.get(Photo(photo.encode()), make)
+        return await cache.get(Photo(photo.encode()), make)
 
     asked = ["a", "b", "a", "c", "a", "b"]
     assert [await ask(photo) for photo in asked] == [photo.upper() for photo in asked]
@@ -148,7 +148,7 @@ async def test_a_photo_that_came_before_is_not_made_again(meters: FakeMeters) ->
 
 
 async def test_an_error_is_not_remembered(meters: FakeMeters) -> None:
-    recent: RecentPhotos[str] = RecentPhotos(2, meters)
+    cache: PhotoCache[str] = PhotoCache(2, meters)
 
     async def fail() -> str:
         raise BadImage("No.")
@@ -157,18 +157,18 @@ async def test_an_error_is_not_remembered(meters: FakeMeters) -> None:
         return "a"
 
     with pytest.raises(BadImage):
-        await recent.get(Photo(b"a"), fail)
-    assert await recent.get(Photo(b"a"), succeed) == "a"
+        await cache.get(Photo(b"a"), fail)
+    assert await cache.get(Photo(b"a"), succeed) == "a"
 
 
 async def test_nothing_is_kept_where_the_settings_say_so(meters: FakeMeters) -> None:
-    recent: RecentPhotos[int] = RecentPhotos(0, meters)
+    cache: PhotoCache[int] = PhotoCache(0, meters)
     numbers = iter(range(2))
 
     async def count() -> int:
         return next(numbers)
 
-    assert [await recent.get(Photo(b"a"), count) for _ in range(2)] == [0, 1]
+    assert [await cache.get(Photo(b"a"), count) for _ in range(2)] == [0, 1]
     assert not meters.of(CACHE_LOOKUPS)
 
 
