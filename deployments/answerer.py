@@ -1,6 +1,6 @@
 """The answerer stage: a prompt to the language model's answer.
 
-The bundle says which model: one that runs in this replica, or one behind the OpenAI API.
+The bundle names the model: one that runs in this replica, or one behind the OpenAI API.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from models.chat.errors import ChatError, ChatTimeout
 from models.chat.openai import OpenAIChat
 
 LoadAnswerer = Callable[[str, AnswererSettings, Meters], LanguageModel]
-"""Takes the bundle's place, the stage's settings and where to report."""
+"""Takes the path of the bundle, the stage's settings and the metrics."""
 
 
 def load_answerer(bundle: str, settings: AnswererSettings, meters: Meters) -> LanguageModel:
@@ -53,7 +53,7 @@ def load_answerer(bundle: str, settings: AnswererSettings, meters: Meters) -> La
 
 
 class Answerer:
-    """Has a language model answer prompts."""
+    """Answers prompts with a language model."""
 
     def __init__(
         self,
@@ -68,11 +68,11 @@ class Answerer:
         self._price = settings.prices.get(self._model.name)
 
     async def answer(self, prompt: Prompt, call: Call) -> Answer:
-        """Return what the language model says to the prompt.
+        """Return the language model's answer.
 
         Raises:
             AnswererFailed: It refused, failed or could not be reached.
-            Overloaded: Too many prompts wait.
+            Overloaded: The queue is full.
             DeadlineExceeded: The call's time has passed.
         """
         name = self._model.name

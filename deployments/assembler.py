@@ -1,7 +1,7 @@
-"""Write the few-shot prompt: PICa's way of showing a picture to a language model as text.
+"""The assembler stage: the few-shot prompt, which describes photos as text (PICa).
 
-Pure: the same input gives the same prompt, and no name is used for both the user's
-question and an example's (the 2024 app did so, and asked the model the wrong question).
+A pure function. No variable holds both the user's question and an example's: the 2024 app did that,
+and asked the model the wrong question.
 """
 
 import math
@@ -16,7 +16,7 @@ from deployments.telemetry.traces import NO_TRACER, Tracer
 def describe(caption: str, tags: Sequence[str], question: str) -> str:
     """Return the text form of one photo and its question.
 
-    Tags are listed left to right, so that their order tells where things are.
+    Tags are listed left to right, so that their order tells positions.
     """
     lines = [f"Context: {caption}"] if caption else []
     if tags:
@@ -37,7 +37,7 @@ def assemble(
 
     Args:
         settings: Form (chat or completion), instruction and token budget.
-        caption: What the captioner said of the user's photo; may be empty.
+        caption: Caption of the user's photo; may be empty.
         tags: The tagger's labels, left to right; may be empty.
         question: The user's question.
         examples: Solved examples, most similar first. The most similar is put last in the
@@ -70,7 +70,7 @@ def _within_budget(
 
 
 def _tokens(settings: AssemblerSettings, text: str) -> int:
-    """Return an estimate from above: the model behind an API does not show its tokenizer."""
+    """Return an upper estimate: the tokenizer of a model behind an API is unknown."""
     return settings.tokens_per_message + math.ceil(len(text.encode()) / settings.bytes_per_token)
 
 
@@ -110,7 +110,7 @@ class Assembler:
         """Return the prompt for one question; see the function `assemble`.
 
         Raises:
-            DeadlineExceeded: The call came too late.
+            DeadlineExceeded: The call's time has passed.
         """
         async with received("assembler", call, self._tracer):
             return assemble(
@@ -118,4 +118,4 @@ class Assembler:
             )
 
     async def check_health(self) -> None:
-        """Return: what computes nothing but text is well wherever it runs."""
+        """Return: there is no model that could fail."""

@@ -1,8 +1,8 @@
-"""The greedy batcher in front of every model: when the model is free, it takes all that waits.
+"""Greedy batcher: when the model is free, it takes all queued items, up to the batch limit.
 
-Ray's `@serve.batch` closes a batch on a timer even while the model is busy, so open
-traffic piles up behind batches of one or two; here a batch closes only when it can run.
-It also fails every item of a batch for one, and waits for callers that have gone.
+Ray's `@serve.batch` closes a batch on a timer even while the model is busy, so that under open load
+requests queue behind batches of one or two; here a batch closes only when it can run. Ray's also
+fails a whole batch for one bad item, and runs items whose callers have disconnected.
 """
 
 import asyncio
@@ -36,10 +36,10 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True, slots=True)
 class BatchRun:
-    """What one run of the model took, for metrics."""
+    """Metrics of one model run."""
 
     waited_s: tuple[float, ...]
-    """For each item of the batch, from `submit` to the start of the run."""
+    """Queue time of each item, in seconds."""
     ran_s: float
     failed: int
     """Items that got an error instead of a value."""
@@ -53,12 +53,12 @@ def _ignore(run: BatchRun) -> None:
 class _Waiting(Generic[Item, Value]):
     item: Item
     outcome: asyncio.Future[Value]
-    """Cancelled as soon as its caller has gone or is out of time."""
+    """Cancelled when its caller disconnects or its deadline passes."""
     since: float
     deadline: float
     span: Span = field(default_factory=current)
     came_s: float = field(default_factory=time.time)
-    """For the trace; uvloop's own clock has milliseconds only."""
+    """Wall clock, for the trace; uvloop's clock has only milliseconds."""
 
     def settle(self, outcome: Value | BaseException) -> None:
         if self.outcome.done():
@@ -70,17 +70,17 @@ class _Waiting(Generic[Item, Value]):
 
 
 class Batcher(Generic[Item, Value]):
-    """Runs a model in one thread, on as many of the waiting items as fit in a batch.
+    """Runs a model in one thread, on batches of the queued items.
 
     Args:
         run: Called in the model's thread with one to `max_size` items; returns one value, or
-            one error, for each item in order. Where it raises, each item is run again alone,
+            one error, for each item in order. If it raises, each item is run again alone,
             so that one bad item fails alone and a batch too large for memory still succeeds.
-        max_size: Items in one batch.
-        max_waiting: Items that may wait beside the batch that runs.
+        max_size: Largest batch, in items.
+        max_waiting: Most queued items, beside the running batch.
         niceness: Increment of the nice value of the model's thread (`deployments.thread_priority`).
-            Where stages share cores, batches grow meanwhile.
-        observe: Told of every run, on the event loop.
+            A higher one makes batches larger where stages share cores.
+        observe: Called after each run, on the event loop.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class Batcher(Generic[Item, Value]):
         self._max_waiting = max_waiting
         self._observe = observe
         self._thread = model_thread(niceness)
-        # A dictionary as an ordered set: callers that go leave the queue from anywhere in it.
+        # A dictionary as an ordered set: a disconnect removes an item from anywhere in the queue.
         self._waiting: dict[_Waiting[Item, Value], None] = {}
         self._working: asyncio.Task[None] | None = None
         self._closed = False
@@ -106,8 +106,8 @@ class Batcher(Generic[Item, Value]):
         """Return the model's value for `item`.
 
         Raises:
-            Overloaded: `max_waiting` items wait already.
-            DeadlineExceeded: `timeout_s` has passed; an item that still waited never runs.
+            Overloaded: `max_waiting` items are queued already.
+            DeadlineExceeded: `timeout_s` has passed; an item that was still queued never runs.
             ModelNotReady: The batcher was closed.
             Exception: What `run` raised or returned for this item.
         """
@@ -122,7 +122,7 @@ class Batcher(Generic[Item, Value]):
         )
         self._waiting[waiting] = None
         if self._working is None:
-            # An empty context: the work outlives the request that happens to start it.
+            # An empty context: the task outlives the request that starts it.
             self._working = asyncio.create_task(self._work(), context=contextvars.Context())
         try:
             async with within(timeout_s):
@@ -131,7 +131,7 @@ class Batcher(Generic[Item, Value]):
             self._waiting.pop(waiting, None)
 
     def close(self) -> None:
-        """Refuse what waits and what comes; a batch that runs is finished."""
+        """Refuse queued and new items; the running batch is finished."""
         self._closed = True
         for waiting in list(self._waiting):
             waiting.settle(ModelNotReady("This stage is shutting down."))
@@ -159,7 +159,7 @@ class Batcher(Generic[Item, Value]):
         finally:
             self._working = None
             for waiting in batch:
-                # Only where this task was stopped: nobody may wait for ever.
+                # Only if this task was cancelled: no caller may wait for ever.
                 waiting.settle(ModelNotReady("This stage stopped before it was done."))
 
     def _report(
@@ -169,11 +169,11 @@ class Batcher(Generic[Item, Value]):
             _trace(batch, began_s, run.ran_s)
             self._observe(run)
         except Exception:
-            # The work goes on: others wait for it.
+            # Continue: other callers wait for their items.
             logger.exception("A run of the model could not be reported.")
 
     def _take(self, now: float) -> list[_Waiting[Item, Value]]:
-        """Return the next batch, the longest waiting first; empty when nobody waits."""
+        """Return the next batch, oldest item first; empty if the queue is."""
         batch: list[_Waiting[Item, Value]] = []
         while self._waiting and len(batch) < self._max_size:
             waiting = next(iter(self._waiting))
@@ -198,10 +198,10 @@ class Batcher(Generic[Item, Value]):
         return outcomes if isinstance(outcomes, BaseException) else outcomes[0]
 
     def _attempt(self, items: Sequence[Item]) -> Sequence[Value | BaseException] | BaseException:
-        """Return one outcome for each item, or what `run` raised for all of them."""
+        """Return one outcome for each item; if `run` raises, its error for all of them."""
         try:
             outcomes = self._run(items)
-        except BaseException as error:  # noqa: BLE001 - it is handed to the callers
+        except BaseException as error:  # noqa: BLE001 - it is raised for the callers
             if isinstance(error, Exception) and not isinstance(error, StopIteration):
                 return error
             # An asyncio future takes no StopIteration, and an exit or a cancellation inside
@@ -213,9 +213,9 @@ class Batcher(Generic[Item, Value]):
 
 
 def _trace(batch: Sequence[_Waiting[Item, Value]], began_s: float, ran_s: float) -> None:
-    """Add the wait and the run to the trace of every item: a batch is the work of all of them.
+    """Add queue and model spans to the trace of every item of the batch.
 
-    Items of one caller count as one, that which waited longest.
+    Items of one caller get one pair of spans, with the longest queue time.
     """
     for waiting in {id(each.span): each for each in reversed(batch)}.values():
         waiting.span.add("queue", waiting.came_s, began_s)
@@ -227,7 +227,7 @@ def metered_batcher(
     settings: BatchSettings,
     meters: Meters,
 ) -> Batcher[Item, Value]:
-    """Return a stage's batcher, which reports its limit and every run as metrics."""
+    """Return a stage's batcher, which reports its batch limit and every run as metrics."""
     meters.record(BATCH_MAX_ITEMS, settings.max_size)
     meters.record(BATCH_NICENESS, settings.niceness)
 

@@ -1,12 +1,13 @@
-"""The one owner of a call's time and of how it ended, and the one way to call a stage.
+"""Calls of a stage: deadline, outcome, cancellation, retry, and mapping of errors.
 
-A limit inside another of the same length has no time-out of its own: it sees a cancellation, and
-so does a replica whose caller's time is over. `outcome` tells that from a caller who went away by
-asking whether the time of the running work has passed; metrics, logs and spans all ask it.
+This module alone decides how a call ended; metrics, logs and spans read `outcome`. Of nested time
+limits with the same end, only the outermost times out: the others see a cancellation, as does a
+replica whose caller has timed out. So `outcome` reports a cancelled task whose deadline has passed
+as `deadline_exceeded`, and as `cancelled` only before that.
 
-A time-out around a handle call is not enough: over Ray's default transport the stage
-would work on to the end. And a call whose replica dies fails there and then: Ray retries
-only what no replica had accepted.
+A time-out around a handle call is not enough: over Ray's default transport the stage would run to
+the end. Nor does Ray retry a call whose replica dies: it retries only calls that no replica had
+accepted.
 """
 
 import asyncio
@@ -35,10 +36,10 @@ from deployments.telemetry.traces import Tracer
 OK, CANCELLED = "ok", "cancelled"
 
 _EARLY_S = 0.01
-"""By which a timer of the event loop may be early."""
+"""Seconds by which a timer of the event loop may fire early."""
 _CLOCKS_S = 0.25
-"""By which clocks of two nodes may differ; a caller who goes away in the last of its time counts as
-out of time, which harms less than a hang that counts as a caller who went away."""
+"""Seconds by which clocks of two nodes may differ. A disconnect so close to the deadline counts as
+`deadline_exceeded`, which does less harm than a hang that counts as a disconnect."""
 
 logger = logging.getLogger("ray.serve")
 
@@ -50,7 +51,7 @@ class Response(Awaitable[Value_co], Protocol[Value_co]):
     """What a deployment handle's `remote` returns."""
 
     def cancel(self) -> None:
-        """Stop the call and all that it started."""
+        """Cancel the call and the calls that it started."""
         ...
 
 
@@ -58,18 +59,18 @@ _OUT_OF_TIME = "The time for this request has passed."
 
 
 class _ReplicaGone(Exception):
-    """The replica went away while it worked on the call."""
+    """The replica died during the call."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Limit:
-    """When the time of the running work is over, by the clock of its event loop."""
+    """Deadline of the running task, by the clock of its event loop."""
 
     clock: Callable[[], float]
     ends_at: float
-    """When the work is stopped here."""
+    """When the task is cancelled in this process."""
     over_at: float
-    """When the caller's time is over: in a replica sooner, by what the call waited on its way."""
+    """The caller's deadline: in a replica, earlier by the time that the call was under way."""
 
     def is_over(self) -> bool:
         return self.clock() >= self.over_at - _EARLY_S
@@ -79,11 +80,11 @@ _limit: ContextVar[_Limit | None] = ContextVar("limit", default=None)
 
 
 def outcome(error: BaseException | None) -> str:
-    """Return how work ended that raised `error`, or nothing; ask inside the limit of the work.
+    """Return how a task ended that raised `error`, or None; call it inside the task's time limit.
 
     Returns:
-        `ok`; one of our codes, among them `deadline_exceeded` whoever stopped the work when its
-        time was over; `cancelled` if nobody waits for it any more; else `internal_error`.
+        `ok`; the code of an AdmirerError; for a cancelled task, `deadline_exceeded` if its deadline
+        has passed and `cancelled` if not; else `internal_error`.
     """
     if error is None:
         return OK
@@ -96,21 +97,21 @@ def outcome(error: BaseException | None) -> str:
 
 
 def code_of(error: BaseException) -> str:
-    """Return what a span says of an error: its outcome, or the name of an unexpected one."""
+    """Return an error's `error.type`: its outcome, or the class name of an unexpected error."""
     code = outcome(error)
     return type(error).__name__ if code == INTERNAL else code
 
 
 @contextlib.asynccontextmanager
 async def within(timeout_s: float, *, already_s: float = 0) -> AsyncIterator[None]:
-    """Bound the time of the work inside; a limit that is not shorter than an outer one is its.
+    """Limit the time of the block; an earlier limit of an outer block stays in force.
 
     Args:
-        timeout_s: From now.
-        already_s: What the call waited on its way here.
+        timeout_s: Time limit in seconds, from now.
+        already_s: Seconds of the caller's time that passed before the call arrived here.
 
     Raises:
-        DeadlineExceeded: The time has passed; what ran has been cancelled.
+        DeadlineExceeded: The time has passed; the block has been cancelled.
     """
     if timeout_s <= 0:
         raise DeadlineExceeded(_OUT_OF_TIME)
@@ -139,7 +140,7 @@ async def within(timeout_s: float, *, already_s: float = 0) -> AsyncIterator[Non
 
 @contextlib.asynccontextmanager
 async def received(stage: Stage, call: Call, tracer: Tracer) -> AsyncIterator[None]:
-    """Take a call of a stage in, where the stage runs: its time and its trace.
+    """Run a call in the replica of its stage, within its deadline and its trace.
 
     Raises:
         DeadlineExceeded: The call's time has passed.
@@ -153,13 +154,13 @@ async def received(stage: Stage, call: Call, tracer: Tracer) -> AsyncIterator[No
 async def call_stage(stage: Stage, start: Callable[[Call], Response[Value]], call: Call) -> Value:
     """Return what the stage returns.
 
-    A call whose replica died is made once more: no stage changes anything outside itself,
-    and the worst that a second attempt costs is a language model's tokens.
+    A call whose replica died is retried once: stages have no side effects, and a retry costs at
+    most a language model's tokens.
 
     Args:
         stage: Named in errors and logs.
         start: Starts the call, for example `lambda call: handle.caption.remote(photo, call)`;
-            gets `call` with the time that is left.
+            gets `call` with the time left.
         call: Request id and the time that this call may take, queues included.
 
     Raises:
@@ -188,7 +189,7 @@ async def call_stage(stage: Stage, start: Callable[[Call], Response[Value]], cal
 
 
 async def _finish(response: Response[Value]) -> Value:
-    """Return the response's value; stop the call when this task is stopped."""
+    """Return the response's value; cancel the call when this task is cancelled."""
     try:
         return await response
     except asyncio.CancelledError:
@@ -202,7 +203,7 @@ async def _finish(response: Response[Value]) -> Value:
 
 
 def _translate(stage: Stage, error: Exception, call: Call) -> Exception:
-    """Return our error for whatever a handle call raised."""
+    """Return our error for any error of a handle call."""
     cause = getattr(error, "cause", None)  # Ray's default transport wraps a stage's error
     original = cause if isinstance(cause, Exception) else error
     if isinstance(original, AdmirerError | _ReplicaGone):
@@ -222,7 +223,7 @@ def _translate(stage: Stage, error: Exception, call: Call) -> Exception:
 
 
 def _translate_rays_own(stage: Stage, error: Exception) -> Exception | None:
-    """Return our error for what Ray raises by itself; None for what a stage raised."""
+    """Return our error for an error of Ray itself; None for an error of a stage."""
     from ray.exceptions import RayActorError, TaskCancelledError
     from ray.serve.exceptions import (
         BackPressureError,

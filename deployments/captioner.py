@@ -22,7 +22,7 @@ from models.captioning import CaptionModel, load
 from models.pixels import Rgb
 
 LoadCaptioner = Callable[[str, CaptionerSettings], CaptionModel]
-"""Takes the bundle's place and the stage's settings."""
+"""Takes the path of the bundle and the stage's settings."""
 
 
 def load_captioner(bundle: str, settings: CaptionerSettings) -> CaptionModel:
@@ -61,11 +61,11 @@ class Captioner:
         self._model.caption([np.zeros((48, 64, 3), np.uint8)])
 
     async def caption(self, photo: Photo, call: Call) -> str:
-        """Return one sentence that says what the photo shows.
+        """Return the caption, one sentence.
 
         Raises:
             BadImage: The bytes are not a JPEG.
-            Overloaded: Too many photos wait.
+            Overloaded: The queue is full.
             DeadlineExceeded: The call's time has passed.
         """
 

@@ -1,4 +1,4 @@
-"""Everything that a stage or the ingress raises on purpose, and the one table of codes.
+"""The errors that stages and ingress raise, and the one table of codes.
 
     AdmirerError                 code
     +-- BadRequest               bad_request
@@ -15,7 +15,7 @@
 
 Codes are stable and messages are safe to show to a caller: no path, address, key or
 text of another exception. Errors cross process borders, so each survives pickling.
-`CODES` also has what no stage raises: requests that ended by themselves or not at all.
+`CODES` also has codes that no stage raises: of HTTP itself, disconnects and unexpected errors.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ from typing import ClassVar, NamedTuple
 
 
 class AdmirerError(Exception):
-    """An expected failure; `message` may be shown to callers."""
+    """An expected error; `message` may be shown to callers."""
 
     code: ClassVar[str] = "error"
 
@@ -42,7 +42,7 @@ def _rebuild(kind: type[AdmirerError], message: str, field: str | None) -> Admir
 
 
 class BadRequest(AdmirerError):
-    """The request cannot be answered as it was sent."""
+    """The request is invalid."""
 
     code = "bad_request"
 
@@ -66,7 +66,7 @@ class BadQuestion(BadRequest):
 
 
 class BodyTooLarge(BadRequest):
-    """The body has more bytes than any good request could."""
+    """The body has more bytes than a valid request can have."""
 
     code = "body_too_large"
 
@@ -78,7 +78,7 @@ class UnsupportedMediaType(BadRequest):
 
 
 class ModelNotReady(AdmirerError):
-    """A stage has no model loaded yet, or its model cannot run any more."""
+    """A stage has no replica or no model yet, or its model cannot run any more."""
 
     code = "model_not_ready"
 
@@ -90,13 +90,13 @@ class Overloaded(AdmirerError):
 
 
 class DeadlineExceeded(AdmirerError):
-    """The time that the request was given has passed."""
+    """The deadline of the request has passed."""
 
     code = "deadline_exceeded"
 
 
 class StageFailed(AdmirerError):
-    """A stage could not do its work for a reason that is not the caller's."""
+    """A stage failed, and not because of the request."""
 
     code = "stage_failed"
 
@@ -111,19 +111,18 @@ NOT_FOUND, METHOD_NOT_ALLOWED = "not_found", "method_not_allowed"
 INTERNAL = "internal_error"
 INTERRUPTED = "interrupted"
 CLIENT_GONE = "client_gone"
-"""Of log and metrics only: nobody is there to be told. 499 is what nginx, HAProxy and Ray Serve
-say of it."""
+"""In log and metrics only: there is no caller to answer. nginx and HAProxy use 499 too."""
 
 
 class Code(NamedTuple):
-    """What a code means outside: HTTP status, and the title of the problem document."""
+    """HTTP status of a code, and title of its problem document."""
 
     status: int
     title: str
 
     @property
     def is_fault(self) -> bool:
-        """Whether it counts against the objective: a 5xx is our fault, whatever the reason."""
+        """Whether it counts against the availability objective, as every 5xx does."""
         return self.status >= 500
 
 
@@ -145,4 +144,4 @@ CODES: Mapping[str, Code] = {
     StageFailed.code: Code(500, "A stage failed"),
     INTERNAL: Code(500, "Something went wrong here"),
 }
-"""Every code that a problem document, a log line or `admirer_requests` may have, but `ok`."""
+"""Every code of problem documents, log lines and `admirer_requests`, except `ok`."""

@@ -1,6 +1,6 @@
-"""What the answerer asks: a model in this replica, or one behind the OpenAI API.
+"""Language models of the answerer: local, or behind the OpenAI API.
 
-Both report the same metrics, so that a change from one to the other keeps its graphs.
+Both report the same metrics, so that graphs continue when one replaces the other.
 """
 
 import time
@@ -29,30 +29,30 @@ from models.chat.errors import ChatError, ChatTooLong
 
 
 class LanguageModel(Protocol):
-    """Whatever completes a chat."""
+    """A chat model with a name for metrics and prices."""
 
     @property
     def name(self) -> str:
-        """As metrics and prices name it."""
+        """Name in metrics and prices."""
         ...
 
     async def complete(self, messages: Sequence[Message], timeout_s: float) -> Completion:
-        """Return what the model says next.
+        """Return the completion.
 
         Raises:
-            ChatError: It gave no usable answer.
-            Overloaded: Too many prompts wait.
-            DeadlineExceeded: `timeout_s` has passed while the prompt waited.
+            ChatError: The model gave no usable answer.
+            Overloaded: The queue is full.
+            DeadlineExceeded: `timeout_s` has passed while the prompt was queued.
         """
         ...
 
     def check_health(self) -> None:
-        """Raise where this replica must be replaced."""
+        """Raise if this replica must be replaced."""
         ...
 
 
 class LocalModel:
-    """A chat model in this process, on several chats at a time."""
+    """A chat model in this process, run on batches of chats."""
 
     def __init__(
         self, model: ChatModel, name: str, settings: AnswererSettings, meters: Meters
@@ -67,11 +67,11 @@ class LocalModel:
 
     @property
     def name(self) -> str:
-        """The bundle's name of the model, with its revision."""
+        """Name of the model in the bundle, with its revision."""
         return self._name
 
     async def complete(self, messages: Sequence[Message], timeout_s: float) -> Completion:
-        """Return what the model says next, greedily."""
+        """Return the completion, decoded greedily."""
         try:
             return await self._batcher.submit(messages, timeout_s)
         except ValueError:
@@ -92,7 +92,7 @@ class RemoteChat(Protocol):
 
     @property
     def model(self) -> str:
-        """The server's name of the model."""
+        """Name of the model on the server."""
         ...
 
     async def complete(
@@ -110,24 +110,24 @@ class RemoteChat(Protocol):
 
 
 class RemoteModel:
-    """A language model behind the OpenAI API; it has its own queue."""
+    """A language model behind the OpenAI API; the server queues its requests."""
 
     def __init__(self, chat: RemoteChat) -> None:
         self._chat = chat
 
     @property
     def name(self) -> str:
-        """The server's name of the model."""
+        """Name of the model on the server."""
         return self._chat.model
 
     async def complete(self, messages: Sequence[Message], timeout_s: float) -> Completion:
-        """Return what the model says next."""
+        """Return the completion."""
         trace = current().context
         headers = None if trace is None else trace.headers()
         return await self._chat.complete(turns(messages), timeout_s, headers)
 
     def check_health(self) -> None:
-        """Return: replacing this replica would not mend a server elsewhere."""
+        """Do nothing: replacing this replica does not help a remote server."""
 
     async def close(self) -> None:
         """Close the connections."""
@@ -135,7 +135,7 @@ class RemoteModel:
 
 
 def turns(messages: Sequence[Message]) -> list[Turn]:
-    """Return the messages as the OpenAI API has them."""
+    """Return the messages in the format of the OpenAI API."""
     return [{"role": message.role, "content": message.content} for message in messages]
 
 
@@ -143,8 +143,8 @@ def turns(messages: Sequence[Message]) -> list[Turn]:
 async def reported(
     model: str, price: Price | None, meters: Meters
 ) -> AsyncIterator[Callable[[Completion], None]]:
-    """Report what becomes of one prompt; give what comes back to the value of this context."""
-    became, started = "ok", time.perf_counter()
+    """Record metrics and span of one prompt; pass the completion to the yielded function."""
+    result, started = "ok", time.perf_counter()
     labels = {"model": model}
     about = {"gen_ai.operation.name": "chat", "gen_ai.request.model": model}
     with current().child(f"chat {model}", "client", about) as span:
@@ -162,11 +162,11 @@ async def reported(
         try:
             yield done
         except BaseException as error:
-            became = _outcome(error)
-            span.fail(became)
+            result = _outcome(error)
+            span.fail(result)
             raise
         finally:
-            meters.record(LLM_REQUESTS, labels={**labels, "outcome": became})
+            meters.record(LLM_REQUESTS, labels={**labels, "outcome": result})
             meters.record(LLM_SECONDS, time.perf_counter() - started, labels)
 
 
@@ -181,4 +181,4 @@ _OUTCOMES: Mapping[str, str] = {
     Overloaded.code: "overloaded",
     CANCELLED: "cancelled",
 }
-"""What became of a prompt, by how its call ended."""
+"""Outcome of a prompt in metrics, by the outcome of its call."""

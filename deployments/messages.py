@@ -29,23 +29,23 @@ Photo = NewType("Photo", bytes)
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What every call to a stage carries beside its input.
+    """What each call of a stage carries besides its input.
 
-    The time left travels, not a point in time: clocks of two nodes differ.
+    It carries the time left and not a point in time, since clocks of two nodes differ.
     """
 
     request_id: str
     timeout_s: float
     trace: TraceContext | None = None
-    """The caller's place in the trace; None where nothing is traced, or in one process."""
+    """The caller's trace context; None if tracing is off, or within one process."""
     sent_at_s: float | None = None
-    """Unix time at which `timeout_s` was left; None in one process. It only judges how a call that
-    was cancelled ended: a call on its way may wait for a replica, and its time goes on."""
+    """Unix time at which `timeout_s` was left; None within one process. Only for the outcome of a
+    cancelled call, whose deadline comes closer while it waits for a replica."""
 
 
 @dataclass(frozen=True, slots=True)
 class Embeddings:
-    """CLIP vectors of unit length, in the order of what they are of."""
+    """CLIP vectors of unit length, in the order of the inputs."""
 
     photos: tuple[tuple[float, ...], ...]
     texts: tuple[tuple[float, ...], ...]
@@ -61,7 +61,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What the language model is sent.
+    """The prompt of the language model.
 
     PICa's completion form is one `user` message that ends where the answer begins.
     """
@@ -73,7 +73,7 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the language model said."""
+    """The language model's answer."""
 
     text: str
     model: str

@@ -1,7 +1,7 @@
 """LRU cache of a stage's results by photo.
 
-Several questions about one photo then compute its caption and tags once. Each replica has a cache
-of its own.
+Caption and tags of a photo are then computed once for several questions about it. Each replica has
+a cache of its own.
 """
 
 from collections import OrderedDict

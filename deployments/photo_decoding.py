@@ -1,6 +1,6 @@
 """Decode photos in a thread, before they queue for the model.
 
-In the model's thread the GPU would wait for JPEG decoding; on the event loop every request would.
+In the model's thread, the GPU would wait for JPEG decoding; on the event loop, every request would.
 """
 
 import asyncio

@@ -1,7 +1,6 @@
 """The retriever stage: a photo and a question to the most similar solved examples.
 
-Photos and texts share one queue: those of one request meet in one batch, and each tower
-then runs once on all of its kind.
+Photos and texts share one queue, so that those of a request run in one batch, once per tower.
 """
 
 import asyncio
@@ -31,14 +30,14 @@ from models.pixels import Rgb
 
 @dataclass(frozen=True)
 class Retrieval:
-    """The model that makes vectors and the bank that they search; it may be empty."""
+    """The embedding model and the example bank, which may be empty."""
 
     model: ClipModel
     bank: ExampleBank
 
 
 LoadRetriever = Callable[[str, RetrieverSettings], Retrieval]
-"""Takes the bundle's place and the stage's settings."""
+"""Takes the path of the bundle and the stage's settings."""
 
 
 def load_retriever(bundle: str, settings: RetrieverSettings) -> Retrieval:
@@ -82,13 +81,13 @@ class Retriever:
     ) -> tuple[Example, ...]:
         """Return the `k` most similar examples, most similar first.
 
-        Where only one of photo and question is given, it alone is compared. The same photo
-        with the same question is never found.
+        If only one of photo and question is given, it alone is compared. The same photo with the
+        same question is never found.
 
         Raises:
             BadImage: The bytes are not a JPEG.
-            BadQuestion: What the similarity compares is not there.
-            Overloaded: Too many photos and texts wait.
+            BadQuestion: The similarity needs a photo or question that is missing.
+            Overloaded: The queue is full.
             DeadlineExceeded: The call's time has passed.
         """
         async with received("retriever", call, self._tracer):
@@ -102,7 +101,7 @@ class Retriever:
 
         Raises:
             BadImage: The bytes of a photo are not a JPEG.
-            Overloaded: Too many photos and texts wait.
+            Overloaded: The queue is full.
             DeadlineExceeded: The call's time has passed.
         """
         async with received("retriever", call, self._tracer):

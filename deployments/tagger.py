@@ -1,7 +1,7 @@
 """The tagger stage: one photo to labelled boxes.
 
-Tags come left to right, since the prompt lists them in that order and the order is all
-that a language model reads of places.
+Tags are ordered left to right: the prompt lists them so, and from that order alone the language
+model knows positions.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,7 +23,7 @@ from models.pixels import Rgb
 from models.tagging import TagModel, load
 
 LoadTagger = Callable[[str, TaggerSettings], TagModel]
-"""Takes the bundle's place and the stage's settings."""
+"""Takes the path of the bundle and the stage's settings."""
 
 
 def load_tagger(bundle: str, settings: TaggerSettings) -> TagModel:
@@ -62,11 +62,11 @@ class Tagger:
         self._model.tag([np.zeros((48, 64, 3), np.uint8)])
 
     async def tag(self, photo: Photo, call: Call) -> tuple[Tag, ...]:
-        """Return what is where in the photo, left to right.
+        """Return the photo's tags, left to right.
 
         Raises:
             BadImage: The bytes are not a JPEG.
-            Overloaded: Too many photos wait.
+            Overloaded: The queue is full.
             DeadlineExceeded: The call's time has passed.
         """
 

@@ -4,7 +4,7 @@ Linux has a nice value for each thread, and new threads inherit it from the thre
 so the threads of a model's library have it, while the event loop of the replica does not.
 
 A niced thread still gets time slices of a few milliseconds, and each context switch evicts CPU
-caches. A thread of the policy SCHED_IDLE gets almost none while others want its core.
+caches. A thread of the policy SCHED_IDLE gets almost none while other threads need its core.
 """
 
 import os

@@ -1,1 +1,1 @@
-"""What the app reports of itself: metrics, traces and logs."""
+"""Telemetry of the app: metrics, traces and logs."""

@@ -1,8 +1,8 @@
 """Structured fields of log lines.
 
 Ray Serve writes them as keys of JSON logs (`logging_config` of the Serve config file), and drops
-them from text logs: so the message must contain the essentials. Logs may be stored elsewhere, at
-every level: never log photos, questions, texts of models or keys.
+them from text logs: so the message itself must contain the essentials. Logs of every level may
+be stored elsewhere: never log photos, questions, texts of models or keys.
 """
 
 from deployments.telemetry.traces import current

@@ -1,8 +1,8 @@
-"""Every metric of ours: its name, labels, unit and help, and how a stage reports one.
+"""All metrics: name, labels, unit, help.
 
-No Ray here, so that dashboards can read the names: `ray_metrics` beside it exports them. Ray
-puts `ray_` before each name, `_total` behind each counter, and the labels `deployment`, `replica`
-and `application` on all of them. Use quantiles of histograms only: Ray makes their sums up from
+This module does not import Ray, so that dashboards can read the names; `ray_metrics` exports them.
+Ray prefixes each name with `ray_`, adds `_total` to each counter, and the labels `deployment`,
+`replica` and `application` to all. Use only quantiles of histograms: Ray computes their sums from
 the middles of the buckets.
 """
 
@@ -17,7 +17,7 @@ _CHARACTERS = (2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0)
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One metric; `labels` are those beside Ray's own, each of a bounded set of values."""
+    """One metric; `labels` are those besides Ray's own, each with a bounded set of values."""
 
     kind: Literal["counter", "gauge", "histogram"]
     name: str
@@ -27,7 +27,7 @@ class Metric:
 
     @property
     def unit(self) -> str:
-        """The last word of the name: seconds, bytes, tokens, or what is counted."""
+        """Last word of the name: seconds, bytes, tokens, or what is counted."""
         return self.name.rpartition("_")[2]
 
     @property
@@ -39,87 +39,85 @@ class Metric:
 REQUESTS = Metric(
     "counter",
     "admirer_requests",
-    "Requests by route and by what became of them: ok, the code of the problem document,"
-    " client_gone (the caller hung up) or interrupted (the server stopped).",
+    "Requests by route and result: ok, the code of the problem document, client_gone (the caller"
+    " disconnected) or interrupted (the server stopped).",
     ("route", "code"),
 )
 REQUEST_SECONDS = Metric(
     "histogram",
     "admirer_request_seconds",
-    "From the first byte of a request to the end of its answer; of requests that were answered.",
+    "Latency of a request, first byte to end of response; answered requests only.",
     ("route",),
     _SECONDS,
 )
 STAGE_CALLS = Metric(
     "counter",
     "admirer_stage_calls",
-    "Calls of a stage by what became of them: ok, the code of the error, or cancelled (nobody"
-    " waited for it any more).",
+    "Calls of a stage by result: ok, the code of the error, or cancelled (its result was no"
+    " longer needed).",
     ("stage", "code"),
 )
 STAGE_SECONDS = Metric(
     "histogram",
     "admirer_stage_seconds",
-    "A call of a stage as its caller sees it: transport, queue and work.",
+    "Latency of a stage call as its caller sees it: transport, queue and work.",
     ("stage",),
     _SECONDS,
 )
 DEGRADED_ANSWERS = Metric(
     "counter",
     "admirer_degraded_answers",
-    "Answers that did without a stage.",
+    "Answers made without a stage that failed.",
     ("stage",),
 )
 QUEUE_SECONDS = Metric(
     "histogram",
     "admirer_queue_seconds",
-    "From a call's arrival in a replica to the start of the model's run that serves it.",
+    "Queue time of an item in a replica, before the model run.",
     buckets=_SECONDS,
 )
 MODEL_SECONDS = Metric(
     "histogram",
     "admirer_model_seconds",
-    "One run of the model on one batch.",
+    "Inference time of one batch.",
     buckets=_SECONDS,
 )
-BATCH_ITEMS = Metric(
-    "histogram", "admirer_batch_items", "Items in one run of the model.", buckets=_COUNTS
-)
-BATCH_MAX_ITEMS = Metric("gauge", "admirer_batch_max_items", "Most items in one run of the model.")
+BATCH_ITEMS = Metric("histogram", "admirer_batch_items", "Batch size, in items.", buckets=_COUNTS)
+BATCH_MAX_ITEMS = Metric("gauge", "admirer_batch_max_items", "Largest allowed batch, in items.")
 BATCH_NICENESS = Metric(
-    "gauge", "admirer_batch_niceness", "How far the model's threads yield cores to others."
+    "gauge", "admirer_batch_niceness", "Increment of the nice value of the model's threads."
 )
 MODEL_ERRORS = Metric(
-    "counter", "admirer_model_errors", "Items for which the model gave an error instead of a value."
+    "counter", "admirer_model_errors", "Items for which the model raised an error."
 )
 CACHE_LOOKUPS = Metric(
     "counter",
     "admirer_cache_lookups",
-    "Photos that were looked up among the last ones of a replica: hit or miss.",
+    "Lookups in a replica's photo cache: hit or miss.",
     ("outcome",),
 )
 PHOTO_BYTES = Metric(
     "histogram",
     "admirer_photo_bytes",
-    "Photos as they were sent.",
+    "Size of photos as received.",
     buckets=(1e4, 3e4, 1e5, 3e5, 1e6, 3e6, 1e7),
 )
 PHOTO_PIXELS = Metric(
     "histogram",
     "admirer_photo_pixels",
-    "Width times height of photos as they were sent.",
+    "Width times height of photos as received.",
     buckets=(1e4, 1e5, 3e5, 1e6, 3e6, 1e7, 4e7),
 )
 PHOTO_INTENSITY = Metric(
     "histogram",
     "admirer_photo_intensity_ratio",
-    "Mean brightness of photos, 0 black to 1 white; a change of its distribution is drift.",
+    "Mean brightness of photos, 0 (black) to 1 (white); its distribution shows drift.",
     buckets=(0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0),
 )
 ANSWER_CHARACTERS = Metric(
     "histogram",
     "admirer_answer_characters",
-    "Length of answers; a change of its distribution is drift.",
+    "Length of answers; its distribution shows drift.",
     buckets=_CHARACTERS,
 )
 QUESTION_CHARACTERS = Metric(
@@ -128,56 +126,52 @@ QUESTION_CHARACTERS = Metric(
 BEST_SIMILARITY = Metric(
     "histogram",
     "admirer_best_similarity",
-    "Similarity of the most similar example; low ones mean questions unlike the bank's.",
+    "Similarity of the most similar example; low if the bank has no such question.",
     buckets=(0.2, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0),
 )
-BANK_EXAMPLES = Metric("gauge", "admirer_bank_examples", "Solved examples that a replica searches.")
+BANK_EXAMPLES = Metric("gauge", "admirer_bank_examples", "Solved examples in a replica's bank.")
 LLM_REQUESTS = Metric(
     "counter",
     "admirer_llm_requests",
-    "Prompts by what became of them: ok, timeout, refused, empty, unavailable, too_long,"
-    " overloaded, cancelled or error.",
+    "Prompts by result: ok, timeout, refused, empty, unavailable, too_long, overloaded, cancelled"
+    " or error.",
     ("model", "outcome"),
 )
 LLM_SECONDS = Metric(
     "histogram",
     "admirer_llm_seconds",
-    "From a prompt to the end of the language model's answer, retries included.",
+    "Latency of a prompt, retries included.",
     ("model",),
     _SECONDS,
 )
 LLM_FIRST_TOKEN_SECONDS = Metric(
     "histogram",
     "admirer_llm_first_token_seconds",
-    "From the start of the model's work on a prompt to the first token of its answer.",
+    "Time to first token, from the start of inference.",
     ("model",),
     _SECONDS,
 )
-LLM_RETRIES = Metric(
-    "counter", "admirer_llm_retries", "Attempts after the first of a prompt.", ("model",)
-)
-LLM_PROMPT_TOKENS = Metric(
-    "counter", "admirer_llm_prompt_tokens", "Tokens that the language model read.", ("model",)
-)
+LLM_RETRIES = Metric("counter", "admirer_llm_retries", "Retries of prompts.", ("model",))
+LLM_PROMPT_TOKENS = Metric("counter", "admirer_llm_prompt_tokens", "Prompt tokens.", ("model",))
 LLM_COMPLETION_TOKENS = Metric(
-    "counter", "admirer_llm_completion_tokens", "Tokens that the language model wrote.", ("model",)
+    "counter", "admirer_llm_completion_tokens", "Completion tokens.", ("model",)
 )
 LLM_COST_DOLLARS = Metric(
     "counter",
     "admirer_llm_cost_dollars",
-    "Tokens times the prices in the settings; nothing for a model without a price.",
+    "Tokens times the prices in the settings; 0 for a model without a price.",
     ("model",),
 )
 FEEDBACK = Metric(
     "counter",
     "admirer_feedback",
-    "What people said of answers: helpful or unhelpful.",
+    "Ratings of answers: helpful or unhelpful.",
     ("verdict",),
 )
 STAGE_MAX_REPLICAS = Metric(
     "gauge",
     "admirer_stage_max_replicas",
-    "Most replicas that the settings let a stage have.",
+    "max_replicas of a stage in the settings.",
     ("stage",),
 )
 BUNDLE_INFO = Metric(
@@ -198,7 +192,7 @@ METRICS = (
 
 
 class Meters(Protocol):
-    """Where a stage reports; never slow, and never a reason for a request to fail."""
+    """Reports metrics; must be fast and never raise."""
 
     def record(
         self, metric: Metric, value: float = 1.0, labels: Mapping[str, str] | None = None
@@ -208,12 +202,12 @@ class Meters(Protocol):
 
 
 class NoMeters:
-    """For one process without Ray, and for tests that do not look."""
+    """No-op, for one process without Ray and for tests."""
 
     def record(
         self, metric: Metric, value: float = 1.0, labels: Mapping[str, str] | None = None
     ) -> None:
-        """Report nothing."""
+        """Do nothing."""
 
 
 NO_METERS = NoMeters()

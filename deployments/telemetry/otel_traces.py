@@ -1,8 +1,8 @@
-"""Traces through OpenTelemetry, exported by OTLP over HTTP in a thread beside the work.
+"""Traces through OpenTelemetry, exported by OTLP over HTTP in a background thread.
 
-What travels to the replicas are settings; the exporter is made where they arrive, before the
-first request, because its imports take a good part of a second. A receiver that hangs costs
-spans and nothing else: the queue is bounded, and so is the wait at the end of the process.
+Settings are pickled to the replicas; the exporter is created there before the first request, since
+its imports take about half a second. A receiver that hangs costs only spans: queue and flush at
+exit are bounded.
 """
 
 import atexit
@@ -29,22 +29,22 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
 
 MAX_WAITING = 2048
-"""Spans in one process that may wait to be exported; further ones are dropped."""
+"""Most queued spans of a process; further ones are dropped."""
 EXPORT_EVERY_S = 1.0
-"""Short, because Ray ends a replica without a last word once it has no more requests."""
+"""Short, because Ray kills an idle replica without notice."""
 STOP_WITHIN_S = 2.0
 
 
 @dataclass
 class OtelTracer:
-    """Begins spans of one deployment.
+    """Starts the spans of one deployment.
 
     Args:
         endpoint: Base URL of the receiver, such as http://collector:4318.
-        deployment: Whose process this is.
-        sampling_ratio: Share of the traces that begin here; those that a caller began are
-            exported as the caller decided.
-        timeout_s: Of one export.
+        deployment: Name of the deployment in this process.
+        sampling_ratio: Share of the traces started here that are exported; for a caller's trace,
+            the caller's sampling decision holds.
+        timeout_s: Time limit of one export, in seconds.
     """
 
     endpoint: str
@@ -63,11 +63,11 @@ class OtelTracer:
         self._tracer()
 
     def begin(self, name: str, caller: TraceContext | None) -> AbstractContextManager[Span]:
-        """Take a request in: go on with its caller's trace, or begin one."""
+        """Start the server span of a request, continuing the caller's trace if there is one."""
         return _opened(self._tracer(), name, "server", _parent(caller), None)
 
     def join(self, stage: str, caller: TraceContext | None) -> AbstractContextManager[Span]:
-        """Take a call of a stage in; without a caller from elsewhere it is the current span's."""
+        """Start the span of a stage call; without `caller`, as a child of the current span."""
         about = {STAGE: stage}
         if caller is None:
             return current().child(stage, "internal", about)
@@ -141,7 +141,7 @@ def _opened(
         with as_current(span):
             yield span
     except BaseException as error:
-        # No text of it: that may be a caller's, or a library's with a path or a key.
+        # Without its message, which may contain a caller's text, a path or a key.
         span.fail(code_of(error))
         raise
     finally:
@@ -149,7 +149,7 @@ def _opened(
 
 
 def _parent(caller: TraceContext | None) -> "Context":
-    """Return where the caller's span is; nowhere if its headers are not well-formed."""
+    """Return the caller's context; an empty one if its headers are malformed."""
     from opentelemetry.context import Context
     from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
@@ -190,14 +190,14 @@ def _make(settings: OtelTracer) -> "trace.Tracer":
 
 
 def _stop_at_exit(stop: Callable[[], None]) -> None:
-    """Have what waits exported at the end of the process, but not wait long for it."""
+    """Flush queued spans at exit, for at most STOP_WITHIN_S."""
     ends = threading.Event()
 
     def finish() -> None:
         ends.wait()
         stop()
 
-    # Started now: at the end of a process Python starts no more threads.
+    # Started now, since Python starts no threads at exit.
     finishing = threading.Thread(target=finish, name="traces", daemon=True)
     finishing.start()
 

@@ -1,7 +1,7 @@
 """Metrics through Ray's metrics agent, which each node exports to Prometheus.
 
-Metrics of `prometheus_client` inside a replica would not be scraped. Ray forgets a gauge once it
-was scraped, so gauges are set again periodically here.
+Metrics of `prometheus_client` inside a replica would not be scraped. Ray drops a gauge after a
+scrape, so gauges are set again periodically here.
 """
 
 import threading

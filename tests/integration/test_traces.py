@@ -196,7 +196,7 @@ async def test_a_trace_says_what_failed_by_its_code_and_tells_no_text(
     assert not any(b"SECRET" in body for body in receiver.bodies)
 
 
-async def test_what_nobody_foresaw_marks_the_request_as_failed(receiver: OtlpReceiver) -> None:
+async def test_an_unexpected_error_marks_the_request_as_failed(receiver: OtlpReceiver) -> None:
     stages = FakeStages()
     stages.instead["answerer"] = failing(ZeroDivisionError("SECRET"))
     async with app_over(stages.pipeline(), tracer_to(receiver.url)) as client:

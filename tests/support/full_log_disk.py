@@ -1,6 +1,6 @@
 """Answers three questions while Ray's log of this replica, or all that it may print, has no room.
 
-Prints the statuses; the second question runs into an error that nobody foresaw.
+Prints the statuses; the second question runs into an unexpected error.
 """
 
 import json

@@ -22,7 +22,7 @@ from deployments.errors import (
 
 CHECKOUT = Path(__file__).parents[3]
 WITHOUT_CLASS = {NOT_FOUND, METHOD_NOT_ALLOWED, CLIENT_GONE, INTERRUPTED, INTERNAL}
-"""Of what nobody raises as an error of ours."""
+"""Codes of no AdmirerError."""
 NEEDS_RAY = {"serve.app", "serve.ingress"}
 
 

@@ -205,7 +205,7 @@ def test_a_place_in_a_trace_knows_its_headers() -> None:
     assert not TraceContext(PARENT[:-1] + "2").is_sampled
 
 
-def test_codes_are_ours_or_the_name_of_what_nobody_foresaw() -> None:
+def test_codes_are_ours_or_the_class_name_of_an_unexpected_error() -> None:
     errors = (DeadlineExceeded("x"), asyncio.CancelledError(), KeyError("secret"))
     assert [code_of(error) for error in errors] == ["deadline_exceeded", "cancelled", "KeyError"]
 
