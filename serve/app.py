@@ -1,4 +1,4 @@
-"""The graph: the only place that binds deployments.
+"""The deployment graph; the only place that binds deployments.
 
 `build` is what a Serve config file names as `import_path`. Its one parameter must be
 annotated with a real class: as a string annotation, Ray would hand it an unchecked dict.

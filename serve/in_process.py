@@ -59,7 +59,7 @@ def load_pipeline(settings: AppSettings) -> Pipeline:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What the stages make of one photo."""
+    """Results of the stages for one photo."""
 
     caption: str
     tags: tuple[Tag, ...]
@@ -69,7 +69,7 @@ class Seen:
 
 @dataclass(frozen=True)
 class Stages:
-    """What a bundle holds, loaded, and run on many items at a time in the caller's thread."""
+    """A loaded bundle, run on many items at a time in the caller's thread."""
 
     settings: AppSettings
     captioner: CaptionModel
@@ -79,7 +79,7 @@ class Stages:
     chat: ChatModel
 
     def see(self, photos: Sequence[Rgb]) -> list[Seen]:
-        """Return what captioner, tagger and CLIP make of each photo.
+        """Return caption, tags and vector of each photo.
 
         The tagger gets no more at a time than in the app, which says how many fit into memory;
         the others get all.

@@ -40,7 +40,7 @@ class Ingress:
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         """Return the app that this replica serves."""
-        # Ray Serve itself puts the request's id on the response.
+        # Ray Serve itself adds X-Request-ID to the response.
         return create_api(
             self._pipeline,
             self._settings,

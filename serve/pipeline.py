@@ -1,7 +1,7 @@
-"""The order of work for one question: which stage runs when, on how much time, and who may fail.
+"""Orchestration of one question: order, deadlines and degradation of stages.
 
-Knows neither Ray nor HTTP. A deployment handle's call, a plain class in this process and a
-test's fake have the same shape here, so that all three answer by the same code.
+It knows neither Ray nor HTTP: a deployment handle's call, a plain class in this process and a
+test's fake have the same signature.
 """
 
 import asyncio
@@ -29,8 +29,8 @@ from deployments.telemetry.traces import STAGE, current
 from serve.settings import Degrade
 
 OPTIONAL_SHARE = 0.5
-"""Of the time left: what a stage may take that the answer can do without. A stage that hangs
-must leave time for the language model, or degrading would only be another way to fail."""
+"""Share of the time left that an optional stage may take. A stage that hangs must leave time for
+the language model, or the degraded answer would come too late."""
 
 _NO_TAGS: tuple[Tag, ...] = ()
 _NO_EXAMPLES: tuple[Example, ...] = ()
@@ -48,12 +48,12 @@ Assemble = Callable[[str, Sequence[str], str, Sequence[Example], Call], Awaitabl
 AnswerPrompt = Callable[[Prompt, Call], Awaitable[Answer]]
 Embed = Callable[[Sequence[Photo], Sequence[str], Call], Awaitable[Embeddings]]
 Check = Callable[[Call], Awaitable[object]]
-"""Raises an AdmirerError where the stage could not answer now."""
+"""Raises an AdmirerError if the stage is not ready."""
 
 
 @dataclass(frozen=True, slots=True)
 class AnsweredQuestion:
-    """An answer and everything that it was made from."""
+    """An answer and its inputs."""
 
     answer: Answer
     caption: str
@@ -65,15 +65,15 @@ class AnsweredQuestion:
     timings_ms: Mapping[str, float]
     """caption, tag, retrieve, assemble, answer, total; 0 for what did not run."""
     degraded: tuple[Stage, ...]
-    """Stages that failed and were done without."""
+    """Stages that failed; the answer was made without them."""
 
 
 @dataclass(frozen=True)
 class Pipeline:
-    """The five stages as async callables; nothing on it changes between questions.
+    """The five stages as async callables; nothing on it changes between requests.
 
-    Each gets a `Call` whose time is what that call may take. A stage raises AdmirerError; whatever
-    else it raises counts as a bug and is logged.
+    Each gets a `Call` with the time that it may take. A stage raises AdmirerError; any other error
+    counts as a bug and is logged.
     """
 
     caption: Caption
@@ -98,19 +98,18 @@ class Pipeline:
         """Answer a question about a photo.
 
         Captioner, tagger and retriever run at the same time, then the assembler, then the
-        answerer. Cancelling this cancels whatever runs below.
+        answerer. Cancelling this cancels the running stages.
 
         Args:
-            photo: What `serve.api.photos` made of the caller's bytes.
+            photo: JPEG that the ingress has checked.
             question: Checked text.
             n_shot: Solved examples in the prompt; 0 asks the retriever nothing.
             call: Request id and the time that the whole answer may take.
-            timings_ms: Told of each stage as it ends, so that they are known where there is no
-                answer.
+            timings_ms: Filled with each stage's duration, also when the request fails.
 
         Raises:
             DeadlineExceeded: The call's time has passed.
-            AdmirerError: A stage failed that the answer cannot do without.
+            AdmirerError: A stage failed that is not optional.
         """
         degrade = self.degrade
         run = _Run(call, {} if timings_ms is None else timings_ms, degrade.timeout_s)
@@ -138,7 +137,7 @@ class Pipeline:
                     )
                 )
         except BaseExceptionGroup as errors:
-            # The first is the cause; whatever failed after it was already being stopped.
+            # The first is the cause; the others failed while they were being cancelled.
             raise errors.exceptions[0] from None
         caption, tags, examples = captioning.result(), tagging.result(), retrieving.result()
         labels = [tag.label for tag in tags]
@@ -159,7 +158,7 @@ class Pipeline:
         )
 
     async def unready(self, call: Call) -> tuple[Stage, ...]:
-        """Return the stages that could not answer now."""
+        """Return the stages that are not ready."""
         errors = await asyncio.gather(
             *(_checked(check, call) for check in self.checks.values()), return_exceptions=True
         )
@@ -179,7 +178,7 @@ class Pipeline:
 
 
 class _Run:
-    """The clock of one question, and what it had to do without."""
+    """Deadline, timings and degraded stages of one question."""
 
     def __init__(self, call: Call, took_ms: MutableMapping[str, float], optional_s: float) -> None:
         self._call, self._took_ms, self._optional_s = call, took_ms, optional_s
@@ -193,7 +192,7 @@ class _Run:
         start: Callable[[Call], Awaitable[Value]],
         otherwise: Value | None = None,
     ) -> Value:
-        """Return what the stage returns, or `otherwise` (None: its failure is the answer's)."""
+        """Return the stage's value, or `otherwise` if it fails; None re-raises."""
         left_s = self._call.timeout_s - (time.perf_counter() - self._started)
         if otherwise is not None:
             left_s = min(left_s * OPTIONAL_SHARE, self._optional_s)

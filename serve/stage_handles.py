@@ -1,7 +1,6 @@
-"""The pipeline over deployment handles, and what is reported of every call.
+"""The pipeline over deployment handles, with metrics of every call.
 
-Without Ray: a handle is whatever is called like one, so that a test's fakes are called as
-replicas are.
+It does not import Ray: a handle is anything that is called like one, so that tests can use fakes.
 """
 
 import asyncio
@@ -25,11 +24,11 @@ if TYPE_CHECKING:
     Handle = DeploymentHandle[Any]
 
 RECENT_S = 10
-"""A stage that has answered this recently is ready; asking it again would only add load."""
+"""Seconds for which a successful call counts as a health check."""
 
 
 class StageHandle:
-    """One stage as seen from here: how to call it, and when it last answered."""
+    """A stage's handle with metrics and the time of its last answer."""
 
     def __init__(self, stage: Stage, handle: "Handle", meters: Meters) -> None:
         self.name = stage
@@ -68,7 +67,7 @@ class StageHandle:
         the load balancer would only shift the load.
 
         Raises:
-            AdmirerError: The stage gave no sign of life within the call's time.
+            AdmirerError: The stage did not answer within the call's time.
         """
         if asyncio.get_running_loop().time() - self._answered_at < RECENT_S:
             return
@@ -84,7 +83,7 @@ class StageHandle:
 
 
 def pipeline(settings: AppSettings, meters: Meters, handles: Mapping[Stage, "Handle"]) -> Pipeline:
-    """Return the pipeline whose stages are deployments."""
+    """Return the pipeline over deployments."""
     stages = {stage: StageHandle(stage, handles[stage], meters) for stage in STAGES}
 
     def calls(stage: Stage, method: str | None = None) -> Callable[..., Awaitable[Any]]:

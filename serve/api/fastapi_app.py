@@ -1,4 +1,4 @@
-"""The HTTP API over a pipeline: which path leads to which route, and what surrounds them all."""
+"""Creates the FastAPI app: paths, middleware, problem handlers."""
 
 from collections.abc import Callable
 from typing import Any
@@ -37,7 +37,7 @@ from serve.pipeline import Pipeline
 from serve.settings import AppSettings, Limits
 
 _OVERHEAD_BYTES = 1024 * 1024
-"""Of a body, for all that is not the photo."""
+"""Room in a body besides the photo."""
 
 _POST = (
     BadRequest.code,
@@ -61,15 +61,15 @@ def create_api(
     """Return the app.
 
     Args:
-        pipeline: Where the stages run is its business.
+        pipeline: The stages, in this process or as deployments.
         settings: Limits and defaults.
-        bundle: What answers; read from where the settings say, if not given.
-        meters: Where requests are reported.
-        tracer: Where traces of requests begin.
-        adds_request_id: Whether X-Request-ID is put on responses; Ray Serve puts one on itself.
+        bundle: Served bundle; default: that of the settings.
+        meters: Reports metrics.
+        tracer: Starts traces.
+        adds_request_id: Whether to add X-Request-ID; Ray Serve adds it itself.
 
     Raises:
-        BundleError: There is no bundle where the settings say.
+        BundleError: The bundle of the settings cannot be loaded.
     """
     routes = Routes(pipeline, settings, bundle or Bundle.load(settings.bundle), meters)
     app = FastAPI(
@@ -88,7 +88,7 @@ def create_api(
 
 
 def _max_body_bytes(limits: Limits) -> int:
-    """Return the size of the largest photo in base64, with room for the rest of its request."""
+    """Return the size of the largest photo in base64, with room for the rest of the body."""
     return limits.max_bytes * 4 // 3 + _OVERHEAD_BYTES
 
 

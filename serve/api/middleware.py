@@ -1,7 +1,7 @@
-"""What surrounds every request: id, trace, log line, the bound on its body, the last resort.
+"""Middleware: request id, trace, log line, metrics, body limit, unexpected errors.
 
-Plain ASGI: Starlette's own base class for middleware would read bodies ahead and hide that a
-caller has gone.
+Plain ASGI: Starlette's own base class for middleware would read bodies ahead and hide
+disconnects.
 """
 
 import asyncio
@@ -24,11 +24,11 @@ from serve.api.problems import internal_problem
 
 REQUEST_ID = "X-Request-ID"
 HEALTH = "/health/"
-"""Asked every few seconds: neither traced nor, while all is well, in the log."""
+"""Path of the probes: not traced, and logged only when they fail."""
 
-HANG_UP_SEEN_WITHIN_S = 1.0
-"""After a cancellation: Ray cancels the work of a caller that has gone without saying why, and
-sometimes before the app is told of the hang-up."""
+DISCONNECT_WITHIN_S = 1.0
+"""Seconds to wait for the disconnect after a cancellation: when a caller disconnects, Ray cancels
+the request without a reason, sometimes before the app receives the disconnect."""
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _SANE_ID = re.compile(r"[\w.:=+/-]{1,128}", re.ASCII)
@@ -37,15 +37,15 @@ logger = logging.getLogger("ray.serve")
 
 
 class Requests:
-    """Gives each request its id, reports it, and answers an unexpected error with 500.
+    """Adds the request id, reports the request, and answers unexpected errors with 500.
 
     Args:
-        app: What it surrounds.
-        adds_header: Whether the id is put on the response. Ray Serve puts on one of its own,
-            the same wherever the caller's is kept, and two would be joined into nonsense.
-        meters: Where requests are reported.
-        tracer: Where their traces begin.
-        bundle: What answers, for the log.
+        app: The wrapped app.
+        adds_header: Whether to add X-Request-ID to responses. Ray Serve adds it itself, with the
+            same id, and two headers would be joined into one value.
+        meters: Reports metrics.
+        tracer: Starts traces.
+        bundle: Served bundle, for the log.
     """
 
     def __init__(
@@ -106,12 +106,12 @@ class Requests:
 
     def _log(self, scope: Scope, route: str, status: int, code: str, took_s: float) -> None:
         request_id, took_ms = scope["state"]["request_id"], round(took_s * 1000, 1)
-        is_dull = status == HTTPStatus.OK and route.startswith(HEALTH)
-        # An error of ours has no traceback in the log, but must be found there.
-        bad = logging.WARNING if status >= 500 else logging.INFO
+        is_healthy_probe = status == HTTPStatus.OK and route.startswith(HEALTH)
+        # 5xx of expected errors have no traceback, but are logged as warnings.
+        usual = logging.WARNING if status >= 500 else logging.INFO
         logger.log(
-            logging.DEBUG if is_dull else bad,
-            # A path may hold anything; repr keeps it on one line.
+            logging.DEBUG if is_healthy_probe else usual,
+            # A path may contain line breaks; repr keeps it on one line.
             "%s %r %d %.1f ms %s",
             scope["method"],
             scope["path"][:200],
@@ -133,16 +133,16 @@ class Requests:
 async def _stopped(receive: Receive) -> tuple[int, str]:
     """Return status and code of a request that was cancelled: by its caller or by the server.
 
-    Where the caller has gone, the server says so, or what it reads from the caller is broken:
-    Ray's default transport cancels that with the request. Else it waits for more in silence.
+    After a disconnect, the server says so, or receiving fails: Ray's default transport cancels that
+    with the request. Otherwise receiving waits, until the time is up.
     """
     try:
-        async with asyncio.timeout(HANG_UP_SEEN_WITHIN_S):
+        async with asyncio.timeout(DISCONNECT_WITHIN_S):
             while (await receive())["type"] != "http.disconnect":
                 pass
     except (TimeoutError, asyncio.CancelledError):
         return CODES[INTERRUPTED].status, INTERRUPTED
-    except Exception:  # noqa: BLE001, S110 - whatever it is, nothing comes from there any more
+    except Exception:  # noqa: BLE001, S110 - any error means that the connection is gone
         pass
     return CODES[CLIENT_GONE].status, CLIENT_GONE
 
@@ -157,7 +157,7 @@ def _method(scope: Scope) -> str:
 
 
 def _caller(scope: Scope) -> TraceContext | None:
-    """Return the caller's place in its trace; one that is no such thing the tracer ignores."""
+    """Return the caller's trace context, not validated."""
     headers = Headers(scope=scope)
     parents = headers.getlist("traceparent")
     if len(parents) != 1:
@@ -183,7 +183,7 @@ def _describe(span: Span, scope: Scope, route: str, status: int, code: str) -> N
 
 
 class BodyLimit:
-    """Refuses a body over `max_bytes` before it is read, or as soon as it turns out to be."""
+    """Refuses bodies over `max_bytes`, by Content-Length or while reading."""
 
     def __init__(self, app: ASGIApp, *, max_bytes: int) -> None:
         self._app = app
@@ -205,7 +205,7 @@ class BodyLimit:
                 read += len(message.get("body", b""))
                 if read <= self._max_bytes:
                     return message
-            # Raised where the app reads, so that the app answers with a problem document.
+            # Raised while the app reads the body, so that the app answers with a problem document.
             raise BodyTooLarge(f"The body has more than {self._max_bytes} bytes.")
 
         await self._app(scope, bounded, send)

@@ -29,7 +29,7 @@ def request_body(kind: type[BaseModel]) -> dict[str, Any]:
 
 
 def _example(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return a body that can be sent as it is, with the photo's bytes instead of a URL."""
+    """Return an example body that can be sent as it is, with the photo's bytes, not a URL."""
     return {
         name: field["examples"][0]
         for name, field in schema["properties"].items()

@@ -1,7 +1,7 @@
-"""Turn the bytes that a caller sent into a photo that the stages may trust.
+"""Decode and validate untrusted photos.
 
-A JPEG that is already upright, RGB and small is passed on as it came, since encoding it again
-would lose detail for nothing.
+A JPEG that is already upright, RGB and small is passed on unchanged, since encoding it again would
+only lose detail.
 """
 
 import asyncio
@@ -18,10 +18,10 @@ from models.pixels import PhotoError, PhotoFile, TooManyPixels
 from serve.settings import Limits
 
 MAX_SENT_BYTES = 1_000_000
-"""Of the JPEG that the stages get; by value, more than this is slow between them."""
+"""Largest JPEG that is sent to stages, in bytes; sending a larger one by value is slow."""
 
 _QUALITIES = (92, 75, 50)
-"""Tried in turn until the JPEG fits; only noise needs the second."""
+"""JPEG qualities, tried in turn until it fits; only noise needs the second."""
 
 _MEASURED_EDGE = 64
 """Longer edge, in pixels, of a JPEG that is passed on, decoded to see that it is whole and how
@@ -30,7 +30,7 @@ bright it is."""
 
 @dataclass(frozen=True, slots=True)
 class ReceivedPhoto:
-    """A photo as the stages get it, and the size of the upright photo that the caller sent."""
+    """A validated photo, and the size of the upright photo as received."""
 
     jpeg: Photo
     width: int
@@ -38,10 +38,10 @@ class ReceivedPhoto:
     sent_width: int
     sent_height: int
     intensity: float
-    """Mean brightness, 0 black to 1 white."""
+    """Mean brightness, 0 (black) to 1 (white)."""
 
     def on_original(self, tag: Tag) -> Tag:
-        """Return the tag with its box in pixels of the photo that the caller sent."""
+        """Return the tag with its box in pixels of the upright photo as received."""
         x, y = self.width / self.sent_width, self.height / self.sent_height
         x0, y0, x1, y1 = tag.box
         return replace(tag, box=(x0 * x, y0 * y, x1 * x, y1 * y))
@@ -66,16 +66,16 @@ class PhotoReader:
 
 
 def read_photo(data: bytes, limits: Limits, *, field: str = "image") -> ReceivedPhoto:
-    """Return the still photo in `data`: upright, RGB, on white where it was transparent.
+    """Return the photo in `data`: upright, RGB, transparency composited on white.
 
     Args:
-        data: Anything at all.
+        data: Untrusted bytes.
         limits: Most bytes and pixels, and the longer edge to which a photo is shrunk.
-        field: Of the request, named in errors.
+        field: Field of the request, named in errors.
 
     Raises:
         ImageTooLarge: More bytes or pixels than `limits` allows.
-        BadImage: Empty, animated, damaged, or in no format that we read.
+        BadImage: Empty, animated, damaged, or in an unsupported format.
     """
     if not data:
         raise BadImage("The image is empty (0 bytes).", field=field)

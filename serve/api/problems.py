@@ -1,7 +1,6 @@
-"""What a caller is told of what went wrong: RFC 9457 problem details, by the code of the error.
+"""Problem details (RFC 9457) for every error, by its code.
 
-Whatever is not in `deployments.errors.CODES` is a 500 that says only that: a message not written
-for callers may hold paths, addresses or keys.
+An unexpected error is a 500 without its message, which may contain paths, addresses or keys.
 """
 
 from collections.abc import Mapping
@@ -64,7 +63,7 @@ def internal_problem(request_id: str) -> JSONResponse:
 
 
 def add_problem_handlers(app: FastAPI) -> None:
-    """Make the app answer every error of ours with a problem document."""
+    """Make the app answer every AdmirerError and HTTP error with a problem document."""
 
     @app.exception_handler(AdmirerError)
     def by_code(request: Request, error: AdmirerError) -> JSONResponse:

@@ -62,7 +62,9 @@ class RemotePhotos:
     ) -> None:
         self._settings = settings
         self._is_allowed = is_allowed
-        self._tls = _tls() if settings.enabled else None  # at start, while no caller waits
+        self._tls = (
+            _tls() if settings.enabled else None
+        )  # at start, so that no request waits for it
 
     async def fetch(self, address: str) -> bytes:
         """Return the bytes at `address`; their content is not checked.

@@ -1,7 +1,6 @@
-"""One request as the routes see it: its id, its clock, and whether its caller is still there.
+"""Lifetime of one request: deadline, timings, and cancellation when the caller disconnects.
 
-A caller that hangs up is noticed while the stages work, and its work is cancelled: servers
-differ in whether they would do so by themselves.
+Disconnects are noticed while the stages work: servers differ in whether they cancel the request.
 """
 
 import asyncio
@@ -23,7 +22,7 @@ Value = TypeVar("Value")
 
 
 class RequestContext:
-    """One request as the routes see it: its id, its clock, what each part of it took."""
+    """State of one request: id, time left, timings."""
 
     def __init__(self, request_id: str, timeout_s: float) -> None:
         self.id = request_id
@@ -32,11 +31,11 @@ class RequestContext:
         self._timeout_s = timeout_s
 
     def call(self) -> Call:
-        """Return what a stage is told: this request and the time that is left of it."""
+        """Return the call context of a stage: request id and time left."""
         return Call(self.id, self._timeout_s - (time.perf_counter() - self._started))
 
     async def timed(self, name: str, work: Awaitable[Value], span: str | None = None) -> Value:
-        """Return what the work returns, and note what it took; its span may have another name."""
+        """Await the work and record its duration; its span may have another name."""
         started = time.perf_counter()
         with current().child(span or name):
             try:
@@ -45,7 +44,7 @@ class RequestContext:
                 self.timings_ms[name] = _ms_since(started)
 
     def finish(self) -> dict[str, float]:
-        """Return all timings, the total last."""
+        """Return all timings in milliseconds, the total last."""
         self.timings_ms.pop("total", None)
         self.timings_ms["total"] = _ms_since(self._started)
         return self.timings_ms
@@ -62,12 +61,12 @@ async def handle_request(
     work: Callable[[Body, RequestContext], Coroutine[Any, Any, Value]],
     timeout_s: float,
 ) -> Value:
-    """Read the body and do the work, within the deadline and while the caller is there.
+    """Read the body and await the work, until the deadline or until the caller disconnects.
 
     Raises:
-        BadRequest: The body is not one of `kind`.
+        BadRequest: The body is not a valid `kind`.
         DeadlineExceeded: `timeout_s` has passed.
-        ClientDisconnect: The caller has gone.
+        ClientDisconnect: The caller has disconnected.
     """
     context = RequestContext(request.state.request_id, timeout_s)
     request.state.timings_ms = context.timings_ms
@@ -80,10 +79,10 @@ async def handle_request(
 
 
 async def _until_disconnect(request: Request, work: Coroutine[Any, Any, Value]) -> Value:
-    """Return what the work returns; cancel it when the caller hangs up.
+    """Await the work; cancel it when the caller disconnects.
 
     Raises:
-        ClientDisconnect: The caller has gone.
+        ClientDisconnect: The caller has disconnected.
     """
     working = asyncio.create_task(work)
     watching = asyncio.create_task(_wait_for_disconnect(request))
@@ -95,7 +94,7 @@ async def _until_disconnect(request: Request, work: Coroutine[Any, Any, Value]) 
     finally:
         working.cancel()
         watching.cancel()
-        # Until what was cancelled has ended: its own clean-up is part of this request.
+        # Wait until cancelled tasks have ended: their clean-up belongs to this request.
         await asyncio.gather(working, watching, return_exceptions=True)
 
 

@@ -1,7 +1,7 @@
-"""What each route does: read the request, have the pipeline work, say what came out.
+"""Handlers of the routes.
 
-None knows where the stages run. Routes take the bare request and read it themselves, because each
-takes JSON and forms alike; `serve.api.openapi` describes what FastAPI then cannot see.
+They take the bare request and parse it themselves, because each accepts JSON and forms;
+`serve.api.openapi` describes the bodies, which FastAPI then cannot see.
 """
 
 import asyncio
@@ -62,7 +62,7 @@ Value = TypeVar("Value")
 
 
 class Routes:
-    """The routes' work, by the paths that `serve.api.fastapi_app` gives them."""
+    """Handlers; the FastAPI app maps paths to them."""
 
     def __init__(
         self, pipeline: Pipeline, settings: AppSettings, bundle: Bundle, meters: Meters
@@ -73,7 +73,7 @@ class Routes:
         self._n_shot = settings.n_shot
         self._revisions = bundle.revisions()
         self.bundle = f"{bundle.name}@{bundle.version}"
-        """Name and version, as answers and log lines give it."""
+        """Name and version, as in answers and log lines."""
         self._photos = PhotoReader(settings.limits)
         self._remote = RemotePhotos(settings.limits.image_url)
         meters.record(BUNDLE_INFO, labels={"bundle": self.bundle})
@@ -82,41 +82,41 @@ class Routes:
     async def answer(self, request: Request, response: Response) -> AnswerResponse:
         """Answer a question about a photo.
 
-        The photo is described in words, solved examples like it are looked up, and a language
-        model answers from both.
+        The photo is described as text, similar solved examples are looked up, and a language model
+        answers from both.
         """
         return await self._serve(request, response, AnswerRequest, self._answer)
 
     async def caption(self, request: Request, response: Response) -> CaptionResponse:
-        """Say in one sentence what a photo shows."""
+        """Caption a photo."""
         return await self._serve(request, response, PhotoRequest, self._caption)
 
     async def tag(self, request: Request, response: Response) -> TagsResponse:
-        """Say what is where in a photo."""
+        """Tag the objects of a photo."""
         return await self._serve(request, response, PhotoRequest, self._tag)
 
     async def search(self, request: Request, response: Response) -> SearchResponse:
-        """Find the solved examples that are most like a photo, a question, or both."""
+        """Search similar solved examples."""
         return await self._serve(request, response, SearchRequest, self._search)
 
     async def embed(self, request: Request, response: Response) -> EmbeddingsResponse:
-        """Put photos and texts into one vector space."""
+        """Embed photos and texts."""
         return await self._serve(request, response, EmbeddingsRequest, self._embed)
 
     async def feedback(self, request: Request, response: Response) -> FeedbackResponse:
-        """Say whether an answer was helpful."""
+        """Rate an answer."""
         return await self._serve(request, response, FeedbackRequest, self._feedback)
 
     async def models(self) -> ModelsResponse:
-        """Name the bundle and the revisions of its models."""
+        """Show bundle and revisions."""
         return ModelsResponse(bundle=self.bundle, revisions=self._revisions)
 
     async def live(self) -> HealthResponse:
-        """Say that this process runs."""
+        """Liveness probe."""
         return HealthResponse(status="live")
 
     async def ready(self, request: Request) -> HealthResponse:
-        """Say whether every stage can answer."""
+        """Readiness probe."""
         waiting = await self._pipeline.unready(Call(request.state.request_id, READY_TIMEOUT_S))
         if waiting:
             raise ModelNotReady(f"Not ready yet: {', '.join(waiting)}.")
@@ -130,8 +130,8 @@ class Routes:
         work: Callable[[Body, RequestContext], Coroutine[Any, Any, Value]],
     ) -> Value:
         if self._in_progress >= self._limits.max_concurrent_requests:
-            # Queues further down fill one after the other, each with work that others wait for.
-            raise Overloaded("Too many requests are being answered; this one was not begun.")
+            # Otherwise the queues of the stages fill up one after the other.
+            raise Overloaded("Too many concurrent requests; this one was not started.")
         self._in_progress += 1
         try:
             return await handle_request(request, response, kind, work, self._limits.timeout_s)
@@ -236,7 +236,7 @@ class Routes:
         return default if asked is None else asked
 
     def _about(self, context: RequestContext) -> dict[str, Any]:
-        """Return what every response says beside its content."""
+        """Return the fields that every response has."""
         return {"id": context.id, "bundle": self.bundle, "timings_ms": context.finish()}
 
 

@@ -165,12 +165,12 @@ class MessageBody(BaseModel):
 
 class _Response(BaseModel):
     id: str = Field(description="The request's id, as in X-Request-ID and in the logs.")
-    bundle: str = Field(description="Bundle that made this: name@version.", examples=["demo@1"])
+    bundle: str = Field(description="Served bundle: name@version.", examples=["demo@1"])
     timings_ms: dict[str, float] = Field(description="Milliseconds of each stage, and in total.")
 
 
 class AnswerResponse(_Response):
-    """The answer, and what it was made from."""
+    """The answer and its inputs."""
 
     answer: str = Field(examples=["two"])
     caption: str

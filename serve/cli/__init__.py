@@ -1,1 +1,1 @@
-"""What the commands share."""
+"""The command line, and the local Ray of `admirer serve`."""

@@ -16,7 +16,7 @@ from serve.cli.failure import fail
 from serve.cli.plugins import add_commands
 
 app = typer.Typer(
-    help="Ask photos questions: at this command line, or over HTTP.",
+    help="Ask questions about photos, here or over HTTP.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -24,7 +24,9 @@ app = typer.Typer(
 
 BundleOption = Annotated[
     str | None,
-    typer.Option(help="Folder or file that names every model.", show_default="bundles/demo"),
+    typer.Option(
+        help="Bundle: folder, or file that names every model.", show_default="bundles/demo"
+    ),
 ]
 
 
@@ -47,7 +49,7 @@ def options(
         ),
     ] = False,
 ) -> None:
-    """Ask photos questions: at this command line, or over HTTP."""
+    """Ask questions about photos, here or over HTTP."""
     del version
 
 
@@ -57,18 +59,21 @@ def ask(
     question: Annotated[str, typer.Argument(help='For example "how many people are there?"')],
     *,
     url: Annotated[
-        str | None, typer.Option(help="Ask this server; without it, load the bundle here.")
+        str | None,
+        typer.Option(help="URL of a running server; without it, the bundle is loaded here."),
     ] = None,
-    explain: Annotated[bool, typer.Option("--explain", help="Show what led to it.")] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Show caption, tags, examples, prompt and timings.")
+    ] = False,
     bundle: BundleOption = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the whole answer as JSON.")
     ] = False,
 ) -> None:
-    """Ask a photo a question."""
+    """Ask a question about a photo."""
     from serve.cli.ask import AskError, ask_in_process, ask_server, print_answer
 
-    # One line says what went wrong; the requests in this process need no log.
+    # The error is one line; requests within this process need no log.
     logging.getLogger("ray.serve").setLevel(logging.CRITICAL)
     try:
         if url is not None:

@@ -36,7 +36,7 @@ def ask_server(url: str, photo: Path, question: str, *, explain: bool) -> dict[s
 def ask_in_process(
     settings: AppSettings, photo: Path, question: str, *, explain: bool
 ) -> dict[str, Any]:
-    """Return the answer of the bundle, loaded into this process.
+    """Return the answer of the bundle, which is loaded into this process.
 
     Raises:
         AskError: The photo or the bundle cannot be read, or there is no answer.

@@ -1,7 +1,6 @@
 """Start the app on this machine and serve until Ctrl-C: `admirer serve` and `make run`.
 
-What it prints is measured: the seconds to the first answer count from the start of this
-process, and that answer has gone through the server.
+Printed times count from process start; the first answer goes through the server.
 """
 
 import os
@@ -27,12 +26,12 @@ from serve.settings import AppSettings
 APP = "admirer"
 START_WITHIN_S = 300
 LOOK_EVERY_S = 0.5
-"""Ray takes 60 ms of a core to tell of the stages, and they are starting on the same cores."""
+"""Each status query costs 60 ms of a core, on the cores on which the stages start."""
 SIGNAL_SEEN_WITHIN_S = 1
 
 
 class StartError(Exception):
-    """One line that says why the app does not run."""
+    """The app did not start; the message says why in one line."""
 
     exit_status = 1
 
@@ -45,7 +44,7 @@ class PortInUseError(StartError):
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line says; None leaves it to the config file."""
+    """Options of the command line; None means the config file's value."""
 
     config: Path | None = None
     bundle: str | None = None
@@ -55,7 +54,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Plan:
-    """All that is known before anything starts."""
+    """Settings, checked before anything starts."""
 
     settings: AppSettings
     http: dict[str, Any]
@@ -63,7 +62,7 @@ class Plan:
 
     @property
     def url(self) -> str:
-        """Where a client on this machine finds the app."""
+        """URL of the app for clients on this machine."""
         host = "127.0.0.1" if self.http["host"] == "0.0.0.0" else self.http["host"]  # noqa: S104
         return f"http://{host}:{self.http['port']}"
 
@@ -82,7 +81,7 @@ def launch(options: Options, console: Console) -> None:
     try:
         console.print(f"Starting {plan.settings.bundle}")
         with local_ray(plan.http, plan.logging) as ours:
-            _stop_on_signals()  # again: Ray has put its own in place
+            _stop_on_signals()  # again: Ray has installed its own
             _check_room(plan.settings)
             _start(plan, console)
             check_ports(plan.http["port"])
@@ -112,7 +111,7 @@ def _plan(options: Options) -> Plan:
 def _check_free(plan: Plan) -> None:
     host, port = plan.http["host"], plan.http["port"]
     with socket.socket() as listener:
-        # As servers do: connections of a stopped one that are still closing do not count.
+        # As servers do: sockets in TIME_WAIT do not block the port.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((host, port))
@@ -135,9 +134,9 @@ def _is_ours(url: str) -> bool:
 
 
 def wait_for_signal() -> None:
-    """Wait for SIGINT or SIGTERM, whichever thread gets it, and raise KeyboardInterrupt.
+    """Block until SIGINT or SIGTERM, then raise KeyboardInterrupt.
 
-    Where a thread of Ray's gets it, signal.pause() in the main one never returns.
+    Not signal.pause(): it never returns if a thread of Ray gets the signal.
     """
     _stop_on_signals()  # a process that was started in the background ignores SIGINT until now
     while True:
@@ -154,10 +153,10 @@ def _stop_on_signals() -> None:
 
 
 def _check_room(settings: AppSettings) -> None:
-    """Make sure that there is what the first replicas reserve: for more, Ray would wait for ever.
+    """Check that there are the CPUs and GPUs of the first replicas, or Ray would wait for ever.
 
     Raises:
-        StartError: There is not.
+        StartError: There are fewer.
     """
     import ray
 
@@ -168,7 +167,7 @@ def _check_room(settings: AppSettings) -> None:
             for scaling in settings.scalings().values()
         )
         has = there.get(resource, 0.0)
-        if reserved > has + 1e-6:  # tenths do not add up to whole ones
+        if reserved > has + 1e-6:  # sums of tenths are not exact
             raise StartError(
                 f"the stages reserve {reserved:g} {resource}s and Ray sees {has:g} here; lower"
                 f" their {setting} or choose another --config"
@@ -176,7 +175,7 @@ def _check_room(settings: AppSettings) -> None:
 
 
 def _start(plan: Plan, console: Console) -> None:
-    """Deploy the app and tell of each stage as it gets ready.
+    """Deploy the app and print each stage as it becomes ready.
 
     Raises:
         StartError: A stage failed to start, or not all did in time.
@@ -185,7 +184,7 @@ def _start(plan: Plan, console: Console) -> None:
 
     from serve.app import build
 
-    # Ray does not hand on to the stages what it was started with.
+    # Ray does not pass its own logging settings on to the stages.
     target = ray_serve.RunTarget(
         build(plan.settings), name=APP, route_prefix="/", logging_config=plan.logging
     )
@@ -218,13 +217,13 @@ def _is_ready(url: str, ready: set[str]) -> bool:
 
 
 def _last_line(message: str) -> str:
-    """Return what a traceback ends with."""
+    """Return the last line of a traceback."""
     lines = [line.strip() for line in message.splitlines() if line.strip()]
     return lines[-1] if lines else "a stage did not start"
 
 
 def _introduce(plan: Plan, ours: LocalRay, console: Console) -> None:
-    """Ask the first question, and say how to go on.
+    """Send the first question, and print what to do next.
 
     Raises:
         StartError: There was no answer.
@@ -242,5 +241,5 @@ def _introduce(plan: Plan, ours: LocalRay, console: Console) -> None:
 
 
 def _age_s() -> float:
-    """Return for how long this process has run, imports and all."""
+    """Return the age of this process in seconds, imports included."""
     return time.time() - psutil.Process(os.getpid()).create_time()

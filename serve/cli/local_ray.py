@@ -1,8 +1,8 @@
-"""A Ray of our own on this machine, started and stopped with all of its processes.
+"""A private local Ray, started and stopped with all its processes.
 
-It has its own folder, token, free ports and the loopback address, so that it neither joins nor
-ends a cluster that somebody else runs here, and obeys nobody else. Ray reads its variables when it
-is imported, which is why it is imported inside functions, after they are set.
+It has its own folder, token and ports, and listens on the loopback address: it neither joins nor
+ends another cluster on this machine, and accepts no commands of others. Ray reads its variables on
+import, so it is imported inside functions, after they are set.
 """
 
 import contextlib
@@ -25,13 +25,13 @@ from serve.cli.ray_environment import environment, free_port
 
 STOP_WITHIN_S = 10
 OBJECT_STORE_BYTES = 100 * 1024 * 1024
-"""Near the least that Ray takes: photos travel by value, and nothing is stored."""
+"""Near Ray's minimum: photos are passed by value, and nothing is stored."""
 
 LONGEST_TEMPORARY = 17
-"""Characters in the name of the folder for temporary files: those of Unix sockets have a limit."""
+"""Longest path of the temporary folder, in characters: paths of Unix sockets have a limit."""
 
 _PATIENCE = {"RAY_raylet_start_wait_time_s": "120", "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60"}
-"""On a busy machine Ray would otherwise give its own processes up before they have started."""
+"""Ray's default timeouts are too short on a busy machine."""
 
 _FRUGALITY = {
     "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.5",
@@ -42,27 +42,26 @@ _FRUGALITY = {
     "RAY_raylet_check_gc_period_milliseconds": "1000",
     "RAY_raylet_report_resources_period_milliseconds": "1000",
 }
-"""Ray's control loop alone, ten times a second, would take a tenth of a core, and the models share
-this machine's. Metrics leave a process every ten seconds anyway, the only node competes with no
-other, and memory and disk are still looked at once a second."""
+"""Longer intervals leave the cores to the models: at ten times a second, Ray's control loop alone
+takes a tenth of a core. Memory and disk are still checked once a second."""
 
 
 def prepare() -> None:
-    """Set the variables that this Ray needs; nothing may have imported Ray before."""
+    """Set the variables that this Ray needs; call it before Ray is imported."""
     os.environ.pop("RAY_ADDRESS", None)
-    # The loopback address for Ray itself, despite the name: its ports obey whoever reaches them.
+    # Despite its name, this makes Ray listen on loopback: who reaches its ports can run code.
     os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     os.environ.update(_PATIENCE | _FRUGALITY)
     os.environ.update(environment("haproxy"))
 
 
 class LocalRayError(Exception):
-    """Ray did not start as it should; says why, or where its logs are."""
+    """Ray did not start; the message says why, or names the log folder."""
 
 
 @dataclass(frozen=True)
 class LocalRay:
-    """A Ray that runs: the folder of its logs, and what Prometheus would scrape."""
+    """A running Ray: log folder and metrics URL."""
 
     logs: Path
     metrics_url: str
@@ -70,13 +69,13 @@ class LocalRay:
 
 @contextmanager
 def local_ray(http: dict[str, Any], logging: dict[str, Any] | None) -> Iterator["LocalRay"]:
-    """Start Ray Serve, say where its logs and metrics are, and stop everything that was started.
+    """Start Ray Serve, yield where its logs and metrics are, and stop all its processes.
 
-    The logs are kept only where the block failed.
+    The logs are kept only if the block fails.
 
     Args:
-        http: `http_options` of a Serve config file. Only HAProxy listens on their `host`, if it is
-            not the loopback address.
+        http: `http_options` of a Serve config file. Only HAProxy listens on their `host`; all
+            else is on loopback.
         logging: `logging_config` of a Serve config file.
 
     Raises:
@@ -102,18 +101,18 @@ def local_ray(http: dict[str, Any], logging: dict[str, Any] | None) -> Iterator[
 
 
 def _folder() -> Path:
-    """Make a folder for all files of this run, which nobody else enters."""
+    """Make a folder for all files of this run, closed to other users."""
     place = tempfile.gettempdir()
     if len(place) > LONGEST_TEMPORARY:
-        place = "/tmp"  # noqa: S108 - what is made there is ours alone
+        place = "/tmp"  # noqa: S108 - the folder made there is private
     return Path(tempfile.mkdtemp(prefix="admirer-", dir=place))
 
 
 def check_ports(own: int) -> None:
-    """Make sure that no port but the app's own can be reached from another machine.
+    """Check that only the app's own port can be reached from another machine.
 
     Raises:
-        LocalRayError: One can: a part of Ray does not listen where it was told to.
+        LocalRayError: Another port can: a part of Ray does not listen where it should.
     """
     reached = sorted({f"{port} of {name}" for port, name in open_ports() if port != own})
     if reached:
@@ -122,10 +121,10 @@ def check_ports(own: int) -> None:
 
 @contextmanager
 def _only_what_serves() -> Iterator[None]:
-    """Start no daemons that only a cluster of several machines, or a person at it, has use for.
+    """Skip daemons that only multi-node clusters or Ray's dashboard need.
 
-    Each imports Ray while the stages want the same cores, and the first answer waits. Ray has no
-    public way to leave these out of `ray.init`.
+    Each imports Ray on the cores on which the stages start, and delays the first answer. `ray.init`
+    has no public option for this.
     """
     from ray._private.node import Node
 
@@ -144,9 +143,9 @@ def _begin(folder: Path, metrics_port: int, http: dict[str, Any], logging: dict[
     try:
         os.environ.update(worker_variables(http["host"]))
         narrow_serve(http["host"])  # as each worker will, so that a Ray that differs fails here
-        # Ray's workers would otherwise import first what lies in the user's working folder.
+        # Ray's workers would otherwise import packages of the user's working folder first.
         with _only_what_serves(), contextlib.chdir(folder):
-            # Ray makes this folder anybody's, so it lies in one that is ours alone.
+            # Ray lets every user write here, so it lies in a private folder.
             ray.init(
                 address="local",
                 include_dashboard=False,
@@ -166,12 +165,12 @@ def _begin(folder: Path, metrics_port: int, http: dict[str, Any], logging: dict[
 
 
 def _stop() -> None:
-    """Stop Ray politely, then whatever of it is left; a signal meanwhile only makes it faster."""
+    """Shut Ray down gracefully, then kill remaining processes; Ctrl-C cuts the first part short."""
     import ray
     from ray import serve as ray_serve
 
     ours = psutil.Process().children(recursive=True)
-    # Ray's own threads complain of their controller's end, which is as it should be.
+    # Ray's threads log errors about the stopped controller, which are expected.
     unread = io.StringIO()
     with contextlib.redirect_stdout(unread), contextlib.redirect_stderr(unread):
         with contextlib.suppress(Exception, KeyboardInterrupt):

@@ -1,7 +1,7 @@
-"""Keeps every port of a local Ray on the loopback address, but the app's own.
+"""Keeps every port of a local Ray on the loopback address, except the app's own.
 
 Ray binds replicas' gRPC servers, and HAProxy's statistics and metrics, to all addresses of the
-machine and has no setting for it. On a cluster pods must reach one another: nothing here is used.
+machine and has no setting for it. On a cluster this is not used: pods must reach one another.
 """
 
 import re
@@ -20,9 +20,9 @@ HOST = "ADMIRER_LISTENS_ON"
 
 
 def haproxy_files(folder: Path) -> dict[str, str]:
-    """Return the variables by which all files of HAProxy lie in a folder of our own.
+    """Return the variables that put all files of HAProxy into `folder`.
 
-    Their names are short: Ray puts one of 56 letters between, and HAProxy takes 97 at most.
+    Their names are short: Ray adds a name of 56 characters to the path, and HAProxy takes 97.
     """
     return {
         "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(folder / "haproxy.cfg"),
@@ -30,19 +30,19 @@ def haproxy_files(folder: Path) -> dict[str, str]:
         "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": str(folder / "lines"),
         "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(folder),
         "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(folder / "state"),
-        # Where nobody listens. The default is UDP, for which HAProxy opens ports of its own.
+        # A socket without a listener. The default is UDP, for which HAProxy opens ports.
         "RAY_SERVE_HAPROXY_LOG_TARGET": str(folder / "log"),
     }
 
 
 def worker_variables(host: str) -> dict[str, str]:
-    """Return the variables by which each worker of Ray keeps Serve's servers on loopback.
+    """Return the variables of a setup hook of Ray's workers, which keeps their servers on loopback.
 
-    Ray's public way to the same, `worker_process_setup_hook` in a `runtime_env`, sets this very
-    variable, but workers then start a second later: none that waits can be used.
+    `worker_process_setup_hook` of a `runtime_env`, which is Ray's public way, sets this very
+    variable; workers then start a second later, since none that waits can be used.
 
     Args:
-        host: Where HAProxy listens for the app's own callers.
+        host: Address on which HAProxy serves the app.
     """
     from ray._private.ray_constants import WORKER_PROCESS_SETUP_HOOK_ENV_VAR
 
@@ -51,11 +51,11 @@ def worker_variables(host: str) -> dict[str, str]:
 
 
 def narrow_serve(host: str) -> None:
-    """Bind to loopback, in this process, what Ray Serve binds to every address.
+    """Make Ray Serve in this process bind to loopback instead of every address.
 
     Raises:
-        AttributeError: Ray Serve binds by other means than it did.
-        ValueError: Its template of HAProxy's configuration is not the one that this knows.
+        AttributeError: This version of Ray Serve binds in another way.
+        ValueError: Its template of HAProxy's configuration is another one.
     """
     from ray.serve._private import haproxy_templates
     from ray.serve._private import replica as untyped
@@ -74,12 +74,12 @@ def narrow_serve(host: str) -> None:
 
 
 def narrowed(template: str, host: str) -> str:
-    """Return HAProxy's configuration with its servers on loopback, but the app's own on `host`.
+    """Return HAProxy's configuration with the app on `host` and all else on loopback.
 
-    Its admin socket is for its owner alone.
+    Only the owner may open its admin socket.
 
     Raises:
-        ValueError: The app's own line, or that of the socket, is not in it.
+        ValueError: The line of the app or of the socket is missing.
     """
     app = r":\{\{ config\.frontend_port \}\}"
     changes = [
@@ -95,9 +95,9 @@ def narrowed(template: str, host: str) -> str:
 
 
 def open_ports() -> Iterator[tuple[int, str]]:
-    """Yield each port of this process and those below it that is not on loopback, and whose it is.
+    """Yield port and process name of each listener of this process tree that is not on loopback.
 
-    UDP included.
+    UDP sockets included.
     """
     this = psutil.Process()
     for process in [this, *this.children(recursive=True)]:

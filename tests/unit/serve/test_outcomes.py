@@ -229,7 +229,7 @@ async def test_a_caller_that_hangs_up_is_neither_answered_nor_failed(
 async def test_a_request_that_the_server_stops_is_a_fault(
     stages: FakeStages, bundle: Bundle, meters: FakeMeters, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("serve.api.middleware.HANG_UP_SEEN_WITHIN_S", 0.05)
+    monkeypatch.setattr("serve.api.middleware.DISCONNECT_WITHIN_S", 0.05)
     stages.instead = {"answerer": hang}
     app = served(stages, bundle, meters)
     running: Callable[[], bool] = lambda: stages.started["answerer"] == 1  # noqa: E731

@@ -85,7 +85,7 @@ def test_a_deadline_that_passes_leaves_the_times_of_the_stages(
     assert timings["answer"] > timings["caption"] > 0
 
 
-def test_a_foreseen_failure_is_a_warning_with_its_code(
+def test_an_expected_error_is_a_warning_with_its_code(
     stages: FakeStages,
     bundle: Bundle,
     caplog: pytest.LogCaptureFixture,
@@ -96,7 +96,7 @@ def test_a_foreseen_failure_is_a_warning_with_its_code(
     assert (level, line["status"], line["code"]) == ("WARNING", 502, "answerer_failed")
 
 
-def test_what_nobody_foresaw_has_a_line_of_its_own_with_the_traceback(
+def test_an_unexpected_error_has_a_line_of_its_own_with_the_traceback(
     stages: FakeStages,
     bundle: Bundle,
     caplog: pytest.LogCaptureFixture,

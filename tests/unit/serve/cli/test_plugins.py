@@ -69,7 +69,7 @@ def test_help_imports_no_package_of_another_command_and_nothing_heavy() -> None:
     )
     words = [sys.executable, "-c", program]
     shown = subprocess.run(words, check=True, capture_output=True, text=True)
-    assert "Ask a photo a question." in shown.stdout
+    assert "Ask a question about a photo." in shown.stdout
     imported = set(shown.stdout.splitlines()[-1].split())
     assert "typer" in imported
     assert imported & HEAVY == set()
