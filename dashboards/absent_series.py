@@ -16,7 +16,7 @@ ABSENT: Mapping[Series, str] = {
     ray_series.GPU_UTILIZATION: _NO_GPU,
     ray_series.GPU_MEMORY_USED: _NO_GPU,
     ray_series.GPU_MEMORY_FREE: _NO_GPU,
-    load_tests.USERS: "It is there while a load test runs, which exports it itself.",
+    load_tests.USERS: "A load test exports it itself, while it runs.",
 }
 
 

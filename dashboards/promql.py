@@ -63,7 +63,7 @@ class OtherSeries:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Which series count, over which time, and what is told apart.
+    """The series that count, the window, and the labels that are kept.
 
     Namespace, application and deployment are regular expressions; an empty one matches all
     without being written. `by` is kept by every query, beside what that query itself keeps;
@@ -85,9 +85,9 @@ def labels_of(series: Series) -> tuple[str, ...]:
 def stage_label(series: Series) -> str | None:
     """Return the label that tells stages apart, or None where the series is of the whole app.
 
-    What the ingress reports of a stage has `stage`; what a stage reports of itself has Ray's
-    `deployment`. The ingress' own reports have the latter too, but are not about a stage: a page
-    that shows one stage would lose all requests by it.
+    Metrics of the ingress about a stage have `stage`; those of a stage about itself have Ray's
+    `deployment`. The ingress' other metrics have the latter too, but are not about a stage: a page
+    that shows one stage would lose all requests.
     """
     if "stage" in series.labels:
         return "stage"
@@ -114,18 +114,18 @@ def aggregate(how: str, text: str, scope: Scope, *by: str) -> str:
 
 
 def rate(series: Series, scope: Scope, *by: str, matchers: tuple[str, ...] = ()) -> str:
-    """Return the increase a second of a counter."""
+    """Return the increase per second of a counter."""
     return aggregate("sum", f"rate({select(series, scope, *matchers)}[{scope.window}])", scope, *by)
 
 
 def observations(series: Series, scope: Scope, *by: str, matchers: tuple[str, ...] = ()) -> str:
-    """Return the observations a second of a histogram."""
+    """Return the observations per second of a histogram."""
     chosen = select(series, scope, *matchers, suffix="_count")
     return aggregate("sum", f"rate({chosen}[{scope.window}])", scope, *by)
 
 
 def buckets(series: Series, scope: Scope, *by: str, matchers: tuple[str, ...] = ()) -> str:
-    """Return the observations a second of a histogram in each of its buckets."""
+    """Return the observations per second of a histogram in each of its buckets."""
     chosen = select(series, scope, *matchers, suffix="_bucket")
     return aggregate("sum", f"rate({chosen}[{scope.window}])", scope, *by, "le")
 

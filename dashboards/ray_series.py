@@ -19,25 +19,25 @@ REPLICA_HEALTHY = OtherSeries(
 TARGET_REPLICAS = OtherSeries(
     "gauge",
     "ray_serve_autoscaling_target_replicas",
-    "Replicas that the autoscaler wants, within the bounds of the settings.",
+    "Target of the autoscaler, in replicas, within the bounds of the settings.",
     _DEPLOYMENT,
 )
 TOTAL_REQUESTS = OtherSeries(
     "gauge",
     "ray_serve_autoscaling_total_requests",
-    "Requests of a deployment that run or wait, as the autoscaler counts them.",
+    "Ongoing and queued requests of a deployment, as the autoscaler counts them.",
     _DEPLOYMENT,
 )
 TARGET_ONGOING = OtherSeries(
     "gauge",
     "ray_serve_autoscaling_target_ongoing_requests",
-    "Requests at a time that one replica shall have.",
+    "Target of ongoing requests per replica.",
     _DEPLOYMENT,
 )
 QUEUED = OtherSeries(
     "gauge",
     "ray_serve_deployment_queued_queries",
-    "Requests that wait at a caller until a replica takes them.",
+    "Requests queued at a caller until a replica takes them.",
     (*_DEPLOYMENT, "handle", "actor_id"),
 )
 DEPLOYMENT_STATUS = OtherSeries(
@@ -74,7 +74,7 @@ NODE_MEMORY_TOTAL = OtherSeries(
     "gauge", "ray_node_mem_total", "Bytes of memory of a node, or of its container.", _NODE
 )
 GPU_UTILIZATION = OtherSeries(
-    "gauge", "ray_node_gpus_utilization", "Percent of time in which a GPU ran anything.", _GPU
+    "gauge", "ray_node_gpus_utilization", "Utilization of a GPU, in percent.", _GPU
 )
 GPU_MEMORY_USED = OtherSeries(
     "gauge", "ray_node_gram_used", "Memory of a GPU in use, in MiB despite its help text.", _GPU

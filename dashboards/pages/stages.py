@@ -52,8 +52,8 @@ _EACH = Row(
                 "Calls by outcome",
                 "reqps",
                 "overloaded: its queue is full; deadline_exceeded: it is too slow; stage_failed: "
-                "its log has a traceback; model_not_ready: no replica is ready; cancelled: nobody "
-                "waited any more (the caller disconnected, or the answer had failed), no fault.",
+                "its log has a traceback; model_not_ready: no replica is ready; cancelled: the "
+                "caller disconnected or the answer had already failed, no fault.",
             ),
             Query(stages.outcome_rate(CHOSEN), "{{code}}"),
             width=6,

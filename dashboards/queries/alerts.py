@@ -1,4 +1,4 @@
-"""Alerts of ours, as Prometheus itself tells of them."""
+"""Our alerts, as Prometheus itself reports them."""
 
 from dashboards.promql import OtherSeries, Scope, aggregate, select
 
@@ -11,6 +11,6 @@ ALERTS = OtherSeries(
 
 
 def firing(scope: Scope) -> str:
-    """Return how many alerts fire, 0 where none does."""
+    """Return the number of firing alerts."""
     chosen = select(ALERTS, scope, 'alertname=~"Admirer.+"', 'alertstate="firing"')
     return f"{aggregate('count', chosen, scope)} or vector(0)"

@@ -1,7 +1,7 @@
-"""Answers: the language model that writes them, and what goes in and comes out.
+"""Answers: the language model, and the distributions of inputs and outputs.
 
-A distribution that changes while nobody released anything is drift: other photos, other questions,
-or a model behind an address that is not the one it was.
+A distribution that changes without a release is drift: other photos, other questions, or another
+model behind the same address.
 """
 
 from dashboards.promql import Scope, aggregate, buckets, quantile, rate, select, share
@@ -23,19 +23,19 @@ from deployments.telemetry.metrics import (
     QUESTION_CHARACTERS,
 )
 
-# A prompt whose caller went away, or that waited in vain here, says nothing about the model. One
-# that ran out of time does: its outcome is `timeout`, whoever stopped it.
+# A prompt that was cancelled or refused by our own queue says nothing about the model. One that
+# ran out of time does: its outcome is `timeout`, wherever the time limit was.
 _ENDED = ('outcome!~"cancelled|overloaded"',)
 _FAILED = ('outcome!~"ok|cancelled|overloaded"',)
 
 
 def prompt_rate(scope: Scope) -> str:
-    """Return prompts a second by model and by what became of them."""
+    """Return prompts per second by model and by result."""
     return rate(LLM_REQUESTS, scope, "model", "outcome")
 
 
 def llm_fault_share(scope: Scope) -> str:
-    """Return the share without an answer of the prompts that the model had its time for."""
+    """Return the share of prompts that the model failed to answer, by model."""
     failed = rate(LLM_REQUESTS, scope, "model", matchers=_FAILED)
     return share(failed, rate(LLM_REQUESTS, scope, "model", matchers=_ENDED))
 
@@ -47,59 +47,59 @@ def refused_share(scope: Scope) -> str:
 
 
 def retry_share(scope: Scope) -> str:
-    """Return further attempts for each prompt, by model."""
+    """Return retries per prompt, by model."""
     return share(rate(LLM_RETRIES, scope, "model"), rate(LLM_REQUESTS, scope, "model"))
 
 
 def llm_seconds(scope: Scope, q: float) -> str:
-    """Return the q-quantile of seconds from a prompt to the end of its answer, by model."""
+    """Return the q-quantile of the latency of prompts in seconds, by model."""
     return quantile(q, LLM_SECONDS, scope, "model")
 
 
 def first_token_seconds(scope: Scope, q: float) -> str:
-    """Return the q-quantile of seconds to the first token, by model."""
+    """Return the q-quantile of the time to first token in seconds, by model."""
     return quantile(q, LLM_FIRST_TOKEN_SECONDS, scope, "model")
 
 
 def tokens_read(scope: Scope) -> str:
-    """Return tokens a second that the model reads, by model."""
+    """Return prompt tokens per second, by model."""
     return rate(LLM_PROMPT_TOKENS, scope, "model")
 
 
 def tokens_written(scope: Scope) -> str:
-    """Return tokens a second that the model writes, by model."""
+    """Return completion tokens per second, by model."""
     return rate(LLM_COMPLETION_TOKENS, scope, "model")
 
 
 def tokens_read_each(scope: Scope) -> str:
-    """Return tokens that the model reads for one prompt, by model."""
+    """Return tokens per prompt, by model."""
     return share(tokens_read(scope), rate(LLM_REQUESTS, scope, "model"))
 
 
 def _cost_rate(scope: Scope) -> str:
-    """Return dollars a second by model, 0 for one without a price."""
+    """Return dollars per second by model; 0 for a model without a price."""
     return f"({rate(LLM_COST_DOLLARS, scope, 'model')} or 0 * {tokens_read(scope)})"
 
 
 def cost_per_hour(scope: Scope) -> str:
-    """Return dollars an hour by model; 0 for one whose price is not in the settings."""
+    """Return dollars per hour by model; 0 for a model without a price."""
     return f"3600 * {_cost_rate(scope)}"
 
 
 def cost_per_thousand(scope: Scope) -> str:
-    """Return dollars for 1000 answers, with what was paid for no answer, by model."""
+    """Return dollars per 1000 answers, failed prompts included, by model."""
     answered = rate(LLM_REQUESTS, scope, "model", matchers=('outcome="ok"',))
     return f"1000 * {_cost_rate(scope)} / ({answered} > 0)"
 
 
 def helpful_share(scope: Scope) -> str:
-    """Return the share of verdicts that call an answer helpful."""
+    """Return the share of ratings that are helpful."""
     helpful = rate(FEEDBACK, scope, matchers=('verdict="helpful"',))
     return share(helpful, rate(FEEDBACK, scope))
 
 
 def verdict_rate(scope: Scope) -> str:
-    """Return verdicts of people a second."""
+    """Return ratings per second."""
     return rate(FEEDBACK, scope, "verdict")
 
 
@@ -109,12 +109,12 @@ def similarity(scope: Scope, q: float) -> str:
 
 
 def similarity_spread(scope: Scope) -> str:
-    """Return questions a second in each bucket of the similarity of their best example."""
+    """Return questions per second in each bucket of the best example's similarity."""
     return buckets(BEST_SIMILARITY, scope)
 
 
 def bank_examples(scope: Scope) -> str:
-    """Return the solved examples that are searched; replicas that differ show the fewest."""
+    """Return the number of examples in the bank; the smallest, if replicas differ."""
     return aggregate("min", select(BANK_EXAMPLES, scope), scope)
 
 
@@ -124,7 +124,7 @@ def photo_intensity(scope: Scope, q: float) -> str:
 
 
 def photo_intensity_spread(scope: Scope) -> str:
-    """Return photos a second in each bucket of brightness."""
+    """Return photos per second in each bucket of brightness."""
     return buckets(PHOTO_INTENSITY, scope)
 
 

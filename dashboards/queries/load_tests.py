@@ -2,16 +2,14 @@
 
 from dashboards.promql import OtherSeries, Scope, aggregate, select
 
-USERS = OtherSeries(
-    "gauge", "admirer_load_test_users", "Simulated people who ask at the moment.", ()
-)
+USERS = OtherSeries("gauge", "admirer_load_test_users", "Simulated users.", ())
 
 
 def users(scope: Scope) -> str:
-    """Return the simulated people who ask."""
+    """Return the number of simulated users."""
     return aggregate("sum", select(USERS, scope), scope)
 
 
 def running(scope: Scope) -> str:
-    """Return how many simulated people ask while any do, else nothing."""
+    """Return the number of simulated users during a load test, else nothing."""
     return f"{users(scope)} > 0"

@@ -1,6 +1,6 @@
 """Nodes and GPUs of the cluster, as Ray's agent on each node reports them.
 
-They know no application; on a cluster of several, they are everybody's.
+They have no label for the application; several on one cluster share them.
 """
 
 from dashboards.promql import Scope, aggregate, select
@@ -30,7 +30,7 @@ def memory_share(scope: Scope) -> str:
 
 
 def gpu_share(scope: Scope) -> str:
-    """Return the share of time in which a GPU ran anything, by GPU."""
+    """Return the utilization of each GPU, 0 to 1."""
     return f"{aggregate('max', select(GPU_UTILIZATION, scope), scope, *_GPU)} / 100"
 
 
@@ -47,21 +47,21 @@ def gpu_memory_share(scope: Scope) -> str:
 
 
 def stage_gpu_share(scope: Scope) -> str:
-    """Return the mean share of time in which the GPUs of a stage's nodes ran anything, by stage."""
+    """Return the mean utilization of the GPUs of a stage's nodes, by stage."""
     busy = aggregate("avg", select(GPU_UTILIZATION, scope), scope, "ip")
     return f"{_of_stages(busy, scope)} / 100"
 
 
 def stage_gpu_memory_share(scope: Scope) -> str:
-    """Return the share in use of the fullest GPU of a stage's nodes, by stage."""
+    """Return the largest memory use of a GPU of a stage's nodes, as a share, by stage."""
     return _of_stages(aggregate("max", gpu_memory_share(scope), scope, "ip"), scope, "max")
 
 
 def _of_stages(by_node: str, scope: Scope, how: str = "avg") -> str:
-    """Return what is known of nodes for the stages that run a model on them.
+    """Return a metric of nodes for the stages that run a model on them.
 
-    Ray tells GPUs' load by process too, but in a pod the driver names processes of the host, which
-    Ray does not find.
+    Ray also reports the load of GPUs by process, but in a pod the driver has the process ids of the
+    host, which Ray does not find.
     """
     placed = f'label_replace({select(BATCH_MAX_ITEMS, scope)}, "ip", "$1", "NodeAddress", "(.+)")'
     here = aggregate("count", placed, scope, "ip", "deployment")

@@ -21,55 +21,55 @@ def running(scope: Scope) -> str:
 
 
 def wanted(scope: Scope) -> str:
-    """Return the replicas that the autoscaler wants, by deployment."""
+    """Return the target of the autoscaler, in replicas, by deployment."""
     return aggregate("max", select(TARGET_REPLICAS, scope), scope, "deployment")
 
 
 def missing(scope: Scope) -> str:
-    """Return how many replicas fewer than wanted are healthy, by deployment."""
+    """Return the healthy replicas missing to the target, by deployment."""
     return f"clamp_min({wanted(scope)} - {running(scope)}, 0)"
 
 
 def most(scope: Scope) -> str:
-    """Return the most replicas that the settings let a stage have, by deployment."""
+    """Return max_replicas of the settings, by deployment."""
     return aggregate("max", by_deployment(select(STAGE_MAX_REPLICAS, scope)), scope, "deployment")
 
 
 def at_most(scope: Scope) -> str:
-    """Return wanted replicas as a share of the most that there may be, by deployment."""
+    """Return the target as a share of max_replicas, by deployment."""
     return f"{wanted(scope)} / {most(scope)}"
 
 
 def ongoing(scope: Scope) -> str:
-    """Return requests that run or wait, on average over the window, by deployment."""
+    """Return ongoing and queued requests, averaged over the window, by deployment."""
     mean = f"avg_over_time({select(TOTAL_REQUESTS, scope)}[{scope.window}])"
     return aggregate("sum", mean, scope, "deployment")
 
 
 def load_share(scope: Scope) -> str:
-    """Return requests that run or wait as a share of what all possible replicas shall have.
+    """Return ongoing and queued requests as a share of the target load of max_replicas.
 
-    At 1 the stage has as much to do as its settings foresee: more waits, and no replica comes.
-    The stage with the highest is the bottleneck.
+    Above 1, requests queue and no replica can be added. The stage with the highest load is the
+    bottleneck.
     """
     target = aggregate("max", select(TARGET_ONGOING, scope), scope, "deployment")
     return f"{ongoing(scope)} / ({target} * {most(scope)})"
 
 
 def headroom(scope: Scope) -> str:
-    """Return the share of a stage's possible load that is free, by deployment."""
+    """Return the headroom of a stage, 1 - load, by deployment."""
     return f"1 - {load_share(scope)}"
 
 
 def queued(scope: Scope) -> str:
-    """Return requests that wait at their callers until a replica takes them, by deployment."""
+    """Return requests queued at their callers, by deployment."""
     return aggregate("sum", select(QUEUED, scope), scope, "deployment")
 
 
 def start_seconds(scope: Scope, q: float) -> str:
     """Return the q-quantile of seconds from a replica's creation to ready, by deployment.
 
-    A rate would not see the first start: its series begins with it.
+    A rate would miss the first start, with which its series begins.
     """
     chosen = select(REPLICA_STARTUP, scope, suffix="_bucket")
     now = aggregate("sum", chosen, scope, "deployment", "le")
@@ -97,10 +97,10 @@ def application_status(scope: Scope) -> str:
 
 
 def bottleneck(scope: Scope) -> str:
-    """Return the load of the stage that has the highest."""
+    """Return the highest load of a stage."""
     return f"topk(1, {load_share(scope)})"
 
 
 def lowest_headroom(scope: Scope) -> str:
-    """Return the headroom of the stage that has the least."""
+    """Return the least headroom of a stage."""
     return f"min({headroom(scope)})"

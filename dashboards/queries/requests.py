@@ -1,4 +1,4 @@
-"""Requests, and the promises about those for an answer (see `dashboards.slo`)."""
+"""Requests, and the objectives of answers (see `dashboards.slo`)."""
 
 from dashboards import slo
 from dashboards.promql import (
@@ -15,61 +15,61 @@ from dashboards.promql import (
 from deployments.telemetry.metrics import BUILD_INFO, BUNDLE_INFO, REQUEST_SECONDS, REQUESTS
 
 _ANSWERS = (f'route="{slo.ROUTE}"',)
-# Health checks would hide what people see, and unknown addresses are not ours.
+# Without health checks, which would hide what users see, and unknown paths.
 _PUBLIC = ('route=~"/v1/.*"',)
 _FAULTS = f'code=~"{"|".join(slo.FAULTS)}"'
-# Neither what callers do wrong nor a caller who hangs up tells how well the app works.
+# Invalid requests and disconnects say nothing about the app.
 _COUNTED = f'code=~"ok|{"|".join(slo.FAULTS)}"'
 
 
 def request_rate(scope: Scope) -> str:
-    """Return requests a second by route."""
+    """Return requests per second by route."""
     return rate(REQUESTS, scope, "route", matchers=_PUBLIC)
 
 
 def answer_rate(scope: Scope) -> str:
-    """Return requests for an answer a second, whatever became of them."""
+    """Return requests for an answer per second, with any result."""
     return rate(REQUESTS, scope, matchers=_ANSWERS)
 
 
 def counted_rate(scope: Scope) -> str:
-    """Return requests for an answer a second that had one, or should have."""
+    """Return requests for an answer per second that count against the objective."""
     return rate(REQUESTS, scope, matchers=(*_ANSWERS, _COUNTED))
 
 
 def answered_rate(scope: Scope) -> str:
-    """Return answers a second."""
+    """Return answers per second."""
     return observations(REQUEST_SECONDS, scope, matchers=_ANSWERS)
 
 
 def failed_request_rate(scope: Scope) -> str:
-    """Return requests a second by the code of their problem document."""
+    """Return requests per second by code."""
     return rate(REQUESTS, scope, "code", matchers=(*_PUBLIC, 'code!="ok"'))
 
 
 def request_seconds(scope: Scope, q: float) -> str:
-    """Return the q-quantile of seconds of answered requests, by route."""
+    """Return the q-quantile of the latency of answered requests in seconds, by route."""
     return quantile(q, REQUEST_SECONDS, scope, "route", matchers=_PUBLIC)
 
 
 def answer_seconds(scope: Scope, q: float) -> str:
-    """Return the q-quantile of seconds of answers."""
+    """Return the q-quantile of the latency of answers in seconds."""
     return quantile(q, REQUEST_SECONDS, scope, matchers=_ANSWERS)
 
 
 def answer_seconds_spread(scope: Scope) -> str:
-    """Return answers a second in each bucket of seconds."""
+    """Return answers per second in each bucket of latency."""
     return buckets(REQUEST_SECONDS, scope, matchers=_ANSWERS)
 
 
 def fault_share(scope: Scope) -> str:
-    """Return the share that failed by our fault of the requests that should have had an answer."""
+    """Return the share of counted requests that failed with a 5xx."""
     faults = rate(REQUESTS, scope, matchers=(*_ANSWERS, _FAULTS))
     return share(faults, counted_rate(scope))
 
 
 def slow_share(scope: Scope) -> str:
-    """Return the share of answers that took longer than promised."""
+    """Return the share of answers slower than the latency objective."""
     in_time = (*_ANSWERS, f'le="{slo.LATENCY_S}"')
     chosen = select(REQUEST_SECONDS, scope, *in_time, suffix="_bucket")
     fast = aggregate("sum", f"rate({chosen}[{scope.window}])", scope)
@@ -77,22 +77,22 @@ def slow_share(scope: Scope) -> str:
 
 
 def availability_burn(scope: Scope) -> str:
-    """Return how many times faster than allowed the budget of failures is spent."""
+    """Return the burn rate of the availability error budget; 1 is as fast as allowed."""
     return f"{fault_share(scope)} / {slo.AVAILABILITY.budget:g}"
 
 
 def latency_burn(scope: Scope) -> str:
-    """Return how many times faster than allowed the budget of slow answers is spent."""
+    """Return the burn rate of the latency error budget; 1 is as fast as allowed."""
     return f"({slow_share(scope)}) / {slo.LATENCY.budget:g}"
 
 
 def availability_budget_left(scope: Scope) -> str:
-    """Return what is left of the window's budget of failures: 1 all, below 0 it is broken."""
+    """Return the share of the availability error budget that is left; below 0, it is overspent."""
     return f"1 - {availability_burn(scope)}"
 
 
 def latency_budget_left(scope: Scope) -> str:
-    """Return what is left of the window's budget of slow answers: 1 all, below 0 it is broken."""
+    """Return the share of the latency error budget that is left; below 0, it is overspent."""
     return f"1 - {latency_burn(scope)}"
 
 

@@ -1,8 +1,8 @@
 """Multi-window, multi-burn-rate alerts on the error budgets (Google SRE workbook, chapter 5).
 
-The long window shows that it matters, the short one that it still goes on, so that an alert
-resolves soon after its cause. The long window must hold a minimum of what the share is of: at
-night, one failure of three requests pages nobody.
+The long window shows that it matters, the short one that it continues, so that an alert resolves
+soon after its cause. The long window must have a minimum of requests: at night, one failure of
+three does not page.
 """
 
 from collections.abc import Callable
@@ -44,10 +44,10 @@ class ObjectiveRules:
     """Name of the recorded share of bad requests, before its window."""
     bad_share: Callable[[Scope], str]
     count_record: str
-    """Name of the recorded rate of those that it is a share of, before its window."""
+    """Name of the recorded rate of all counted requests, before its window."""
     count: Callable[[Scope], str]
     of: str
-    """What they are, for the summary."""
+    """What is counted, for the summary."""
     bad: str
     """What a bad request is, for the summary."""
     first: str
@@ -83,7 +83,7 @@ OBJECTIVES = (
 
 
 def _shares(window: str) -> tuple[Recording, ...]:
-    """Return the shares of one window, which are absent where nobody asked in it."""
+    """Return the shares of one window, which are absent without requests in it."""
     scope = replace(SCOPE, window=window)
     return tuple(Recording(each.record + window, each.bad_share(scope)) for each in OBJECTIVES)
 
