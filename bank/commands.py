@@ -75,8 +75,10 @@ def build_command(
 @app.command("show")
 def show_command(
     folder: Annotated[Path, typer.Argument(help="A bank's folder.")],
-    search: Annotated[str | None, typer.Option(help="Show the examples most like this.")] = None,
-    k: Annotated[int, typer.Option(min=1, max=1000, help="How many examples.")] = 8,
+    search: Annotated[
+        str | None, typer.Option(help="Show the examples most similar to this question.")
+    ] = None,
+    k: Annotated[int, typer.Option(min=1, max=1000, help="Number of examples.")] = 8,
     bundle: BundleOption = DEMO,
     threads: ThreadsOption = 1,
 ) -> None:

@@ -1,7 +1,6 @@
 """Open photo files that an annotation file names.
 
-The names come from a file that others wrote: one that leads out of the photo folder is refused,
-and so is a picture that would not fit in memory.
+Names are untrusted: path traversal and oversized pictures are refused.
 """
 
 from pathlib import Path

@@ -2,13 +2,13 @@
 
 The app is as it is shipped, refusals and all; only its caches are off. The rates take turns within
 a round, so that a slow minute of the machine hits all of them. Goodput is the share of all who
-asked and got an answer in time: within a second, or within the promise of `dashboards/slo.py`.
+asked and got an answer in time: within a second, or within the objective of `dashboards/slo.py`.
 
 Expected before measuring, capacity being what eight who never pause get. Half: all answered, p99
 under three times p50. 0.8: 99 % answered; random arrivals now and then meet a full house of
 twelve. 1: 85 %, most answers near twelve divided by capacity, the full house. 2: half, the rest
 refused with 503 and Retry-After in milliseconds; p95 still near twelve divided by capacity, about
-twice half's, none out of time. Goodput within the promise is what is answered; within a second it
+twice half's, none out of time. Goodput within the objective is what is answered; within a second it
 is 100, 95, 60 and 20 %. No other status, no broken connection.
 
     python -m benchmarks.open_load

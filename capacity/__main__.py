@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 CHECKOUT = Path(__file__).parents[1]
 DEMO = CHECKOUT / "serve" / "config" / "demo.yaml"
 WIDE = 140
-"""Columns where nobody can say how many there are: in a file, a pipe or a CI log."""
+"""Columns of output without a terminal: in a file, a pipe or a CI log."""
 PHOTOS = CHECKOUT / "bundles" / "demo" / "photos"
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -31,13 +31,15 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 @app.command()
 def main(
     *,
-    rate: Annotated[float, typer.Option(min=0.01, help="Questions a second to plan for.")],
-    p95_ms: Annotated[float, typer.Option(min=1, help="What 95 of 100 answers may take.")],
+    rate: Annotated[
+        float, typer.Option(min=0.01, help="Rate to plan for, in questions per second.")
+    ],
+    p95_ms: Annotated[float, typer.Option(min=1, help="Target p95 of answers, in milliseconds.")],
     url: Annotated[
-        str | None, typer.Option(help="Measure this app; without it, one is started here.")
+        str | None, typer.Option(help="URL of the app to measure; without it, one is started here.")
     ] = None,
     metrics_url: Annotated[
-        str | None, typer.Option(help="Its metrics, as `admirer serve` prints them.")
+        str | None, typer.Option(help="URL of its metrics, as `admirer serve` prints it.")
     ] = None,
     from_file: Annotated[
         Path | None, typer.Option("--from", help="Plan from measurements.json of an earlier run.")
@@ -46,28 +48,32 @@ def main(
         Path | None, typer.Option(help="YAML: currency, nodes.cpu and nodes.gpu with their prices.")
     ] = None,
     no_prices: Annotated[
-        bool, typer.Option("--no-prices", help="Plan the fewest nodes, without what they cost.")
+        bool, typer.Option("--no-prices", help="Plan the fewest nodes, without their cost.")
     ] = False,
-    out: Annotated[Path, typer.Option(help="Folder of what is written.")] = Path("build/capacity"),
+    out: Annotated[Path, typer.Option(help="Output folder.")] = Path("build/capacity"),
     replay: Annotated[
         bool, typer.Option("--replay", help="Start the plan here and send it the rate.")
     ] = False,
     cores: Annotated[
-        float | None, typer.Option(min=1, help="Cores of the measured app, where it is elsewhere.")
+        float | None,
+        typer.Option(min=1, help="CPU cores of the measured app, if it runs on another machine."),
     ] = None,
     gpu_stage: Annotated[
         list[str] | None, typer.Option(help="A stage that was measured on a GPU; repeat it.")
     ] = None,
     node_cores: Annotated[
-        float | None, typer.Option(min=1, help="Cores of a node, with --no-prices.")
+        float | None, typer.Option(min=1, help="CPU cores of a node, with --no-prices.")
     ] = None,
-    max_nodes: Annotated[int, typer.Option(min=1, help="Nodes of each kind at most.")] = 64,
+    max_nodes: Annotated[int, typer.Option(min=1, help="Most nodes of each kind.")] = 64,
     llm_rate_limit: Annotated[
-        float | None, typer.Option(min=0.01, help="Calls a second that a hosted model accepts.")
+        float | None,
+        typer.Option(min=0.01, help="Rate limit of a hosted model, in calls per second."),
     ] = None,
-    step_s: Annotated[float, typer.Option(min=2, max=300, help="Seconds of a step.")] = 15,
+    step_s: Annotated[
+        float, typer.Option(min=2, max=300, help="Length of a step, in seconds.")
+    ] = 15,
     rounds: Annotated[
-        int, typer.Option(min=1, max=20, help="Of the whole load test, 2 to 3 minutes each.")
+        int, typer.Option(min=1, max=20, help="Repetitions of the load test, 2 to 3 minutes each.")
     ] = 3,
     photos: Annotated[
         Path, typer.Option(help="Folder with questions.jsonl.", show_default="bundles/demo/photos")
@@ -81,7 +87,7 @@ def main(
 ) -> None:
     """Plan replicas, batches, nodes and cost for a rate and a p95.
 
-    Measures the stages of an app (or reads measurements), fits what a run of each takes, simulates
+    Measures the stages of an app (or reads measurements), fits their inference times, simulates
     the graph and searches the cheapest deployment that keeps the target. Writes measurements.json,
     plan.json, values.yaml for the chart, report.html and report.png.
     """

@@ -1,4 +1,4 @@
-"""Cores (or GPUs) that jobs share by weight, for a simulation.
+"""CPU cores (or GPUs) that jobs share by weight, for a simulation.
 
 All running jobs of one weight go at one speed at any moment, so that one clock for each weight
 counts the work that each of them has got: a job ends when that clock has moved on by its work, and
@@ -41,8 +41,8 @@ class _Equals:
 class Cores:
     """Processor sharing: each job has one core at most, and of fewer cores a share by its weight.
 
-    Jobs that do not yield share evenly, n of them on c cores at min(1, c / n). All go at the cores'
-    pace.
+    Jobs of one niceness share evenly: each of n on c cores runs at min(1, c / n) of the speed of a
+    core, which `pace` changes.
 
     Args:
         env: The simulation's clock.
@@ -66,7 +66,7 @@ class Cores:
         """Core seconds given so far."""
 
     def work(self, seconds: float, niceness: float = 0.0) -> simpy.Event:
-        """Return what happens once that work is done; it yields to work of less niceness."""
+        """Return an event for when that work is done; work of less niceness has precedence."""
         done = self._env.event()
         self._advance()
         if niceness not in self._equals:

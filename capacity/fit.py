@@ -44,7 +44,7 @@ class StageModel(Record):
     """Largest batch in calls, and `max_rate` the most calls a second of one replica: as seen."""
     max_rate: float
     niceness: int = 0
-    """How far its model yields cores to others, as measured; no plan changes that."""
+    """Increment of its model threads' nice value, as measured; no plan changes it."""
 
     def run_s(self, items: float) -> float:
         """Return what a run of so many items takes on a core or GPU of its own."""
@@ -137,7 +137,7 @@ def fit(measurements: Measurements) -> Model:
 
 
 def slowness(model: Model, replicas: int, parts: Sequence[Part]) -> float:
-    """Return what work took in those parts, in multiples of the fit; 1 where nobody could see.
+    """Return what work took in those parts, in multiples of the fit; 1 if it is unknown.
 
     Args:
         model: The fit.

@@ -1,7 +1,7 @@
-"""What was seen of a running app, as a file that another day or machine can plan from.
+"""Measurements of a running app, as a file from which to plan later or on another machine.
 
-Only counts and seconds that add up are kept: Ray makes the sums of histograms up, so seconds a
-run come from processor time or from a saturated stage's clock, never from a histogram.
+Only counts and additive seconds are kept. Seconds per model run come from CPU time or from the wall
+clock of a saturated stage, never from a histogram: Ray's sums of histograms are estimates.
 """
 
 from collections.abc import Sequence
@@ -15,80 +15,84 @@ from load_tests.client.messages import STAGE_OF_TIMING
 
 STAGES = tuple(STAGE_OF_TIMING.values())
 MOST_FOREIGN = 0.1
-"""Share of the cores that other programs may take while an app is measured."""
+"""Largest share of the CPU cores that other programs may use during a measurement."""
 Target = Literal["answers", "captioner", "tagger", "retriever"]
-"""What is asked: whole questions, or a stage alone through its own route."""
+"""Whole questions, or one stage through its own route."""
 Device = Literal["cpu", "gpu", "hosted"]
-"""Where a stage spends its time: shared cores, a GPU, or a server elsewhere."""
+"""Where a stage runs: shared CPU cores, a GPU, or a remote server."""
 
 
 class Record(BaseModel):
-    """No change after reading, no unknown key."""
+    """Base of the records: immutable, and unknown keys are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class StageWork(Record):
-    """What one stage did during one part of a load test."""
+    """Work of one stage during one part of a load test."""
 
-    items: int = Field(ge=0, description="Calls that were answered, however many items each has.")
-    runs: int = Field(ge=0, description="Runs of the model; 0 where the stage has none.")
-    cpu_s: float | None = Field(default=None, ge=0, description="Of its replicas' processes.")
-    took_s: tuple[float, ...] = Field(default=(), description="Of each call, by Server-Timing.")
+    items: int = Field(ge=0, description="Answered calls, each with one or more items.")
+    runs: int = Field(ge=0, description="Model runs; 0 for a stage without a model.")
+    cpu_s: float | None = Field(default=None, ge=0, description="CPU seconds of its replicas.")
+    took_s: tuple[float, ...] = Field(
+        default=(), description="Seconds of each call, by Server-Timing."
+    )
 
 
 class Part(Record):
-    """Some seconds of load: a rate (open), or so many callers who wait (closed)."""
+    """One part of a load test: arrivals at a rate (open), or a number of callers (closed)."""
 
     kind: Literal["open", "closed"]
     target: Target
-    rate: float | None = Field(default=None, gt=0, description="Asked a second, where open.")
-    callers: int | None = Field(default=None, ge=1, description="Who wait, where closed.")
+    rate: float | None = Field(default=None, gt=0, description="Questions per second, if open.")
+    callers: int | None = Field(default=None, ge=1, description="Number of callers, if closed.")
     seed: int = 0
-    lasted_s: float = Field(default=0.0, description="Within which was asked, where open.")
+    lasted_s: float = Field(default=0.0, description="Seconds of arrivals, if open.")
     seconds: float = Field(gt=0)
     sent: int = Field(ge=1)
-    refused: int = Field(ge=0, description="Told to come back: 503 with Retry-After.")
-    failed: int = Field(ge=0, description="Everything else that is no answer.")
-    took_s: tuple[float, ...] = Field(description="Of each answer, as its caller saw it.")
+    refused: int = Field(ge=0, description="Refusals: 503 with Retry-After.")
+    failed: int = Field(ge=0, description="All other failures.")
+    took_s: tuple[float, ...] = Field(
+        description="Latency of each answer in seconds, as its caller saw it."
+    )
     stages: dict[str, StageWork]
     ingress_cpu_s: float | None = None
     plane_cpu_s: float | None = Field(
-        default=None, description="Of the proxy, Ray's own processes and this client."
+        default=None, description="CPU seconds of the proxy, Ray's own processes and this client."
     )
     foreign_cores: float = Field(
-        default=0, ge=0, description="Cores that processes of nobody's concern here kept busy."
+        default=0, ge=0, description="CPU cores used by other processes on the machine."
     )
 
     @property
     def cpu_s(self) -> float | None:
-        """Processor seconds of everything that belongs to the app, its client included."""
+        """CPU seconds of all processes of the app, its client included."""
         stages = [work.cpu_s for work in self.stages.values()]
         spent = [*stages, self.ingress_cpu_s, self.plane_cpu_s]
         return None if None in spent else sum(each for each in spent if each is not None)
 
 
 class Measurements(Record):
-    """A load test and what it ran against."""
+    """A load test and the app that it measured."""
 
     version: Literal[1] = 1
     measured: str
     url: str
-    cores: float = Field(gt=0, description="That the app's replicas share.")
+    cores: float = Field(gt=0, description="CPU cores that the app's replicas share.")
     devices: dict[str, Device]
-    replicas: dict[str, int] = Field(description="Of each stage and of the ingress.")
+    replicas: dict[str, int] = Field(description="Replicas of each stage and of the ingress.")
     max_items: dict[str, int] = Field(description="Batch limit of each stage that has one.")
     niceness: dict[str, int] = Field(
-        default={}, description="Of each stage whose model yields cores; 0 of others."
+        default={}, description="Increment of the nice value, of each stage that has one."
     )
     items_per_call: dict[str, int] = Field(
-        description="That a call puts into a batch: the retriever's photo and question are two."
+        description="Items of a call in a batch: the retriever's photo and question are two."
     )
     parts: tuple[Part, ...] = Field(min_length=1)
 
     @property
     def foreign_share(self) -> float:
-        """Share of the cores that other programs kept busy, over the whole load test."""
+        """Share of the CPU cores used by other programs, over the whole load test."""
         taken_s = sum(part.foreign_cores * part.seconds for part in self.parts)
         return taken_s / sum(part.seconds for part in self.parts) / self.cores
 
@@ -97,21 +101,21 @@ class Measurements(Record):
         return [part for part in self.parts if part.kind == kind and part.target == "answers"]
 
     def alone(self) -> list[Part]:
-        """Return the parts in which each answer had the app for itself."""
+        """Return the parts with one caller, without concurrency."""
         return [part for part in self.answers("closed") if part.callers == 1]
 
     def full(self) -> list[Part]:
-        """Return the parts in which the most callers waited for answers, if several did at all."""
+        """Return the closed parts with the most callers, if that is more than one."""
         closed = self.answers("closed")
         most = max((part.callers or 0 for part in closed), default=0)
         return [part for part in closed if part.callers == most > 1]
 
     def alone_s(self) -> tuple[float, ...]:
-        """Return what answers took that had the app for themselves."""
+        """Return the latency of answers without concurrency, in seconds."""
         return tuple(took_s for part in self.alone() for took_s in part.took_s)
 
     def check(self) -> None:
-        """Make sure that a plan may rest on this.
+        """Check that these measurements suffice for a plan.
 
         Raises:
             CapacityError: Something failed, or a kind of part is missing.
@@ -141,13 +145,13 @@ def answered_per_s(parts: Sequence[Part]) -> float:
 
 
 def write(measurements: Measurements, file: Path) -> None:
-    """Write a load test down."""
+    """Write the measurements to a file."""
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(measurements.model_dump_json(indent=1) + "\n", "utf-8")
 
 
 def read(file: Path) -> Measurements:
-    """Return a load test that was written down.
+    """Return measurements from a file.
 
     Raises:
         CapacityError: There is no such file, or it is something else.

@@ -24,7 +24,7 @@ class Plan(Record):
     reach_per_s: dict[str, float]
     """Answers a second that each resource could give, the least first."""
     seen_limits: tuple[str, ...]
-    """Stages whose replicas are as many as they are because nobody saw one do more."""
+    """Stages whose number of replicas follows from the highest measured rate of one replica."""
     price_per_hour: float | None
 
     @property

@@ -140,7 +140,7 @@ def _yielding(model: Model, setting: Setting, full: Sequence[Part]) -> float:
 def _usable(model: Model, setting: Setting, full: Sequence[Part]) -> float:
     """Return the cores that were busy, as a share of those that would be if none ever waited.
 
-    Where nobody could see them, the answers a second tell.
+    If they are unknown, it follows from the answers per second.
     """
     said = _while_full(model, setting, full)
     if said.utilisation["cores"] < FULL:

@@ -1,4 +1,4 @@
-"""Why there is no plan: every reason is one sentence for whoever asked."""
+"""The error of the planner."""
 
 
 class CapacityError(Exception):

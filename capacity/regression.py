@@ -30,7 +30,7 @@ def by_second_and_answer(
     """Return the cores that are busy by the second, and the seconds that an answer costs.
 
     Args:
-        points: Seconds, answers and processor seconds of each part; None where nobody could see.
+        points: Seconds, answers and processor seconds of each part; None if it is unknown.
     """
     seen = np.array([point for point in points if point[2] is not None], float)
     if not len(seen):

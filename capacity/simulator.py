@@ -51,7 +51,7 @@ class Setting(Record):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of the simulated questions."""
+    """Results of the simulated questions."""
 
     seconds: float
     took_s: tuple[float, ...]
@@ -74,14 +74,14 @@ class Outcome:
 
 
 def simulate(model: Model, setting: Setting, moments: Sequence[float], *, seed: int) -> Outcome:
-    """Return what becomes of questions that are asked at those moments; the same for a seed."""
+    """Return the results of questions at these arrival times; deterministic for a seed."""
     return _Simulation(model, setting, seed).run(moments)
 
 
 def simulate_callers(
     model: Model, setting: Setting, callers: int, seconds: float, *, seed: int
 ) -> Outcome:
-    """Return what becomes of callers who each ask again as soon as they are answered."""
+    """Return the results of callers who each ask again as soon as they are answered."""
     return _Simulation(model, setting, seed).run_callers(callers, seconds)
 
 

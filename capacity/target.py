@@ -1,4 +1,4 @@
-"""What is asked of a plan, and of what nodes it may be made."""
+"""The target of a plan, and the nodes that it may use."""
 
 from pathlib import Path
 from typing import Literal
@@ -13,12 +13,14 @@ Group = Literal["cpu", "gpu"]
 
 
 class Target(Record):
-    """Questions a second, and what 95 of 100 answers may take."""
+    """Rate in questions per second, and target p95 of answers."""
 
     rate: float = Field(gt=0)
     p95_s: float = Field(gt=0)
     rate_limit: float | None = Field(
-        default=None, gt=0, description="Calls a second that a hosted language model accepts."
+        default=None,
+        gt=0,
+        description="Rate limit of a hosted language model, in calls per second.",
     )
 
 

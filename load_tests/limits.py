@@ -38,7 +38,7 @@ class Row(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What became of the requests so far."""
+    """Results of the requests so far."""
 
     requests: int = 0
     failures: int = 0
@@ -63,7 +63,7 @@ class Tally:
         )
 
     def since(self, earlier: "Tally") -> "Tally":
-        """Return what came after an earlier tally of the same test."""
+        """Return the difference to an earlier tally of the same test."""
         answers = {
             took_ms: count - earlier.answers_by_ms.get(took_ms, 0)
             for took_ms, count in self.answers_by_ms.items()

@@ -8,7 +8,7 @@ from load_tests.limits import Limits
 from load_tests.shapes import SHAPES
 
 DEFAULT_SECONDS = 60
-"""A test that nobody bounded ends by itself."""
+"""Default duration, in seconds."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -25,18 +25,18 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         described = f"{text} Default: {default}." if default != "" else text
         option(name, described.replace("%", "%%"), default=default, type=type(default), **more)
 
-    value("shape", "step", "How the number of users goes over time.", choices=sorted(SHAPES))
+    value("shape", "step", "Shape of the number of users over time.", choices=sorted(SHAPES))
     value("photos", "bundles/demo/photos", "Folder of JPEGs, and questions.jsonl if there is one.")
     value("think-time-s", 1.0, "Mean seconds between an answer and the next question.")
-    option("any-answer", "Known answers need not be met.", action="store_true")
-    option("allow-degraded", "Degraded answers are good ones.", action="store_true")
-    value("max-failures-ratio", limits.max_failures_ratio, "Most failures, of all requests.")
-    value("max-p95-ms", limits.max_p95_ms, "Longest p95 of answered questions.")
-    value("max-refused-ratio", limits.max_refused_ratio, "Most refusals, of all requests.")
+    option("any-answer", "Accept answers other than those of questions.jsonl.", action="store_true")
+    option("allow-degraded", "Do not count degraded answers as failures.", action="store_true")
+    value("max-failures-ratio", limits.max_failures_ratio, "Largest share of failed requests.")
+    value("max-p95-ms", limits.max_p95_ms, "Largest p95 of answered questions, in milliseconds.")
+    value("max-refused-ratio", limits.max_refused_ratio, "Largest share of refused requests.")
     value("wait-s", 0.0, "Most seconds to wait for the app to be ready.")
-    value("report-dir", "", "Folder for the report's plot and its figures.")
+    value("report-dir", "", "Output folder of the report: plot and figures.")
     option("metrics-port", "Port for Prometheus; nothing is exported without it.", type=int)
-    option("app-pid", "The app's process, whose memory is drawn; found if unset.", type=int)
+    option("app-pid", "Process id of the app, whose memory is plotted; found if unset.", type=int)
 
 
 def limits_of(options: argparse.Namespace) -> Limits:

@@ -1,4 +1,4 @@
-"""Whether there is anything to ask, before anybody asks."""
+"""Check that the app can be reached, before the load test starts."""
 
 import logging
 import time
@@ -13,7 +13,7 @@ logger = logging.getLogger(__name__)
 
 
 def why_not_in_time(url: str | None, *, within_s: float, may_degrade: bool = False) -> str | None:
-    """Return None once the app at `url` can be asked; after so many seconds why it cannot."""
+    """Wait until the app at `url` can be asked and return None, or the reason after `within_s`."""
     until, last = time.monotonic() + within_s, ""
     while fault := why_unreachable(url, may_degrade=may_degrade):
         if time.monotonic() >= until:
@@ -26,7 +26,7 @@ def why_not_in_time(url: str | None, *, within_s: float, may_degrade: bool = Fal
 
 
 def why_unreachable(url: str | None, *, may_degrade: bool = False) -> str | None:
-    """Return one sentence that says why the app at `url` cannot be asked; None where it can.
+    """Return in one sentence why the app at `url` cannot be asked; None if it can.
 
     It must be ready with all its stages, unless it may degrade: then it need only live.
     """

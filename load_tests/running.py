@@ -80,11 +80,11 @@ class Run:
 
 
 def _export(environment: Environment, port: int) -> None:
-    """Tell Prometheus how many people ask, which the dashboards mark in every graph."""
+    """Export the number of users to Prometheus; the dashboards mark load tests in every graph."""
     registry = CollectorRegistry()
     users = Gauge(
         "admirer_load_test_users",
-        "Simulated people who ask at the moment.",
+        "Simulated users.",
         registry=registry,
     )
     users.set_function(lambda: environment.runner.user_count if environment.runner else 0)

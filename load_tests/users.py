@@ -26,7 +26,7 @@ class Person(FastHttpUser):
     abstract = True
 
     def wait_time(self) -> float:
-        """Return seconds of thought: random, or everybody would ask at once."""
+        """Return a random think time in seconds; a fixed one would synchronise the users."""
         think_s: float = self.environment.parsed_options.think_time_s
         return random.expovariate(1 / think_s) if think_s else 0.0
 
@@ -35,7 +35,7 @@ class Person(FastHttpUser):
         self.photos = read_photos(Path(self.environment.parsed_options.photos))
 
     def photo(self) -> Photo:
-        """Return a photo that no stage has seen."""
+        """Return a photo that no cache has."""
         photo = random.choice(self.photos)
         return photo._replace(jpeg=as_new(photo.jpeg))
 

@@ -107,8 +107,8 @@ def running_app(
     Args:
         command: What starts the app: takes `serve --config --port`, and `--bundle` if one is given.
         config: Serve config file.
-        port: That nobody listens on.
-        bundle: What it serves, if not what the config file says.
+        port: A free port.
+        bundle: Bundle; default: that of the config file.
         environment: Variables beside this process' own.
 
     Raises:

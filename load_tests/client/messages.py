@@ -36,7 +36,7 @@ def form(fields: Fields) -> tuple[bytes, str]:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A response, or what became of a request that got none."""
+    """A response, or the failure of a request that got none."""
 
     status: int
     """0 where the connection broke or could not be made."""

@@ -1,7 +1,7 @@
 """Photos with questions about them, from a folder laid out like `bundles/demo/photos`.
 
-Stages remember the last photos that they saw. A visitor's photo must be news to them, so each is
-sent with a comment of its own: other bytes, the same pixels, the same answer.
+Stages cache results of recent photos, and photos of real users are new. So each is sent with a
+comment of its own: other bytes, the same pixels, the same answer.
 """
 
 import functools
@@ -106,7 +106,7 @@ def read_questions(folder: Path) -> list[PhotoQuestion]:
 
 
 def as_new(jpeg: bytes, comment: bytes | None = None) -> bytes:
-    """Return the same picture in bytes that nobody has seen: with a comment segment (ITU T.81).
+    """Return the same picture as unique bytes, by a comment segment (ITU T.81).
 
     The comment comes after the application segments, since JFIF wants its own to be the first.
     """

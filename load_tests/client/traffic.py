@@ -53,7 +53,7 @@ class Client:
         self._url, self._questions, self._new_photos = url, questions, new_photos
         self._keep_alive = keep_alive
         self._turns = itertools.count()
-        # A retry would hide what became of a request, and so would waiting for a connection.
+        # Retries would hide failures, and waiting for a connection would delay a request.
         self._pool = urllib3.PoolManager(
             retries=False, timeout=timeout_s, maxsize=256 if keep_alive else 1, block=False
         )
@@ -98,7 +98,7 @@ def arrivals(rate: float, seconds: float, seed: int) -> list[float]:
 
 
 def crowd(send: Callable[[], Result], moments: Sequence[float]) -> list[Result]:
-    """Send at those moments, whatever becomes of it; return what came of each, in their order."""
+    """Send at those times, not waiting for replies; return each result, in order."""
     with ThreadPoolExecutor(MAX_REQUESTS) as callers:
         started = time.perf_counter()
         sent = []
@@ -121,7 +121,7 @@ def closed(
     Args:
         send: Sends one request and returns what came of it.
         callers: How many there are.
-        seconds: After which nobody begins another.
+        seconds: Time after which no further request starts.
         count: Requests of all callers together.
         stop: Ends it earlier.
     """
