@@ -57,6 +57,8 @@ class Handler(BaseHTTPRequestHandler):
             server.at_work -= 1
         self.send_response(200)
         self.send_header("Content-Length", "2")
+        if self.close_connection:
+            self.send_header("Connection", "close")  # as RFC 9112, 9.6 asks of a server
         self.send_header("Server-Timing", "caption;dur=12.5, total;dur=20")
         self.end_headers()
         self.wfile.write(b"{}")
