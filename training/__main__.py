@@ -22,7 +22,7 @@ SCENES = 40_000
 
 
 def trainings(out: Path, runs: Path, scenes: int, share: float) -> list[Command]:
-    """What trains the four models, the longest first; `share` of the usual time for each."""
+    """Return the commands that train the models, longest first, in `share` of the usual time."""
     seen = ("--scenes", str(scenes))
     minutes = {"captioner": 40, "answerer": 60, "clip": 12}
     timed = {
@@ -47,7 +47,7 @@ def trainings(out: Path, runs: Path, scenes: int, share: float) -> list[Command]
 
 
 def afterwards(out: Path, work: Path, examples: int) -> list[Command]:
-    """What needs trained models: graphs first, since the bank's vectors come from them."""
+    """Return the commands that need trained models; the bank's vectors need the graphs."""
     return [
         ["training.export", "--bundle", str(out)],
         [

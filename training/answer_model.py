@@ -46,7 +46,7 @@ class Losses:
 
 
 def answer_tokenizer() -> PreTrainedTokenizerFast:
-    """A tokenizer of the words that prompts use, with the chat template."""
+    """Return a tokenizer of the words that prompts use, with the chat template."""
     return train_tokenizer(
         vocabulary(),
         extra_special_tokens=ROLE_TOKENS,
@@ -56,7 +56,7 @@ def answer_tokenizer() -> PreTrainedTokenizerFast:
 
 
 def new_model(tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
-    """About 2.6 million parameters; the tied embedding counts once."""
+    """Return a model of 2.6 million random parameters, the tied embedding counted once."""
     end = tokenizer.convert_tokens_to_ids(END)
     config = LlamaConfig(
         vocab_size=-(-len(tokenizer) // 16) * 16,
@@ -87,7 +87,7 @@ def new_model(tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
 
 
 def _initial_std(name: str, config: LlamaConfig) -> float:
-    """Keeps each token's own embedding audible above what the first layers add to it.
+    """Return a standard deviation at which the first layers do not drown an embedding.
 
     With 0.02 throughout, the default, the sum of the layers drowns an embedding this narrow.
     """
@@ -98,7 +98,7 @@ def _initial_std(name: str, config: LlamaConfig) -> float:
 
 
 def padded(encoded: Sequence[Encoded]) -> Batch:
-    """A batch as long as its longest conversation."""
+    """Return a batch as long as its longest conversation."""
     length = -(-max(len(one.ids) for one in encoded) // LENGTH_STEP) * LENGTH_STEP
     ids = torch.full((len(encoded), length), PAD_ID)
     weights = torch.zeros(len(encoded), length)
@@ -126,7 +126,7 @@ class Reader:
         self._trunk: Any = torch.compile(model.model, dynamic=True)
 
     def losses(self, batch: Batch) -> Losses:
-        """What one batch costs."""
+        """Return the losses of one batch."""
         chosen = batch.weights > 0
         chosen[:, 0] = False
         logits, attentions = self._read(batch.ids, chosen)
@@ -139,7 +139,7 @@ class Reader:
         )
 
     def hits(self, batch: Batch) -> list[bool]:
-        """Whether greedy decoding would give each row's tokens of weight 1 exactly.
+        """Return whether greedy decoding would give each row's tokens of weight 1 exactly.
 
         It would if each of them is the likeliest after the true ones before it.
         """
@@ -152,7 +152,7 @@ class Reader:
     def _read(
         self, ids: torch.Tensor, chosen: torch.Tensor
     ) -> tuple[torch.Tensor, Sequence[torch.Tensor]]:
-        """Logits (chosen, vocabulary) that predict the chosen tokens, and all attentions."""
+        """Return logits (chosen, vocabulary) that predict the chosen tokens, and attentions."""
         with torch.autocast("cpu", torch.bfloat16):
             out = self._trunk(input_ids=ids, use_cache=False, output_attentions=True)
             logits = self.model.lm_head(out.last_hidden_state[:, :-1][chosen[:, 1:]])
@@ -160,7 +160,7 @@ class Reader:
 
 
 def look_loss(attentions: Sequence[torch.Tensor], batch: Batch) -> torch.Tensor:
-    """Mean over the guided heads of the cross-entropy between their looks and attentions.
+    """Return the mean cross-entropy of the guided heads between their targets and attentions.
 
     `attentions`: for each layer (rows, heads, tokens, tokens), each token's summing to 1.
     """
@@ -177,7 +177,7 @@ def look_loss(attentions: Sequence[torch.Tensor], batch: Batch) -> torch.Tensor:
 def save_answerer(
     model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path
 ) -> None:
-    """The bundle's answerer folder, weights in fp16."""
+    """Write the bundle's answerer folder, weights in fp16."""
     halves: Any = deepcopy(model)
     halves.half().save_pretrained(folder)
     # It is written for its owner alone, and an image may serve it as another user.

@@ -87,7 +87,7 @@ class Training:
         self.prompts = validation_prompts(20)
 
     def step(self) -> None:
-        """One batch."""
+        """Train on one batch."""
         losses = self.reader.losses(next(self.batches))
         self.losses.note("answers", losses.answers)
         self.losses.note("looks", losses.looks)
@@ -115,7 +115,7 @@ class Training:
         ]
 
     def report(self) -> None:
-        """Scores the averaged weights on validation prompts, and saves them as the bundle's."""
+        """Score the averaged weights on validation prompts, and save them as the bundle's."""
         with self.learner.average.inside(self.model):
             self.run.log(f"step {self.learner.step}, {self.losses}")
             for name, prompts in self.prompts.items():
@@ -127,7 +127,7 @@ class Training:
 
     @torch.no_grad()
     def exact_match(self, prompts: Sequence[Conversation]) -> dict[str, float]:
-        """Share of prompts whose last answer greedy decoding would give exactly, by kind."""
+        """Return the share of prompts whose last answer is exact in greedy decoding, by kind."""
         right: dict[str, list[bool]] = defaultdict(list)
         for start in range(0, len(prompts), 14):
             part = prompts[start : start + 14]
@@ -142,13 +142,13 @@ class Training:
 
 
 def one_scene(rng: Random) -> Conversation:
-    """Many questions about one scene, none of them with an example."""
+    """Return many questions about one scene, none of them with an example."""
     scene = sample_scene(rng.randrange(10**9), "train")
     return many_questions(scene, rng, ONE_SCENE_KINDS, QUESTIONS_A_SCENE)
 
 
 def batches(encoded: list[Encoded], rng: Random) -> Iterator[Batch]:
-    """Batches of like length and at most `TOKENS_A_STEP` tokens, in random order."""
+    """Yield batches of like length and at most `TOKENS_A_STEP` tokens, in random order."""
     groups: list[list[Encoded]] = [[]]
     for one in sorted(encoded, key=lambda one: len(one.ids)):
         width = -(-len(one.ids) // LENGTH_STEP) * LENGTH_STEP
@@ -160,7 +160,7 @@ def batches(encoded: list[Encoded], rng: Random) -> Iterator[Batch]:
 
 
 def validation_prompts(per_kind: int) -> dict[str, list[Conversation]]:
-    """Prompts with true contexts at 4 and 0 shots, and the questions alone."""
+    """Return prompts with true contexts at 4 and 0 shots, and the questions alone."""
     rng = Random(SEED)
     pool = Pool.of(range(3000), "validation", rng)
 
@@ -174,7 +174,7 @@ def validation_prompts(per_kind: int) -> dict[str, list[Conversation]]:
 
 
 def train(out: Path, runs: Path, minutes: float, threads: int) -> None:
-    """Trains for `minutes` of wall time, those of earlier calls included."""
+    """Train for `minutes` of wall time, those of earlier calls included."""
     torch.set_num_threads(threads)
     run = Run(runs, minutes)
     training = Training(run, out)
@@ -187,7 +187,7 @@ def train(out: Path, runs: Path, minutes: float, threads: int) -> None:
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description="Train the demo answerer.")
     parser.add_argument("--out", type=Path, default=Path("bundles/demo/answerer"))
     parser.add_argument("--runs", type=Path, default=Path("training/runs/answerer"))

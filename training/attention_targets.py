@@ -64,7 +64,7 @@ class Context:
     """Of the first tag."""
 
     def tag_offsets(self) -> list[int]:
-        """Where each tag begins."""
+        """Return where each tag begins."""
         starts, at = [], self.tags_at
         for tag in self.tags:
             starts.append(at)
@@ -83,13 +83,13 @@ class Asked:
     answer_at: int
 
     def points(self) -> list[int]:
-        """Offsets of the words from which a word of the answer is predicted."""
+        """Return the offsets of the words from which a word of the answer is predicted."""
         words = re.finditer(r"\S+", self.question.answer)
         return [self.assistant_at, *(self.answer_at + word.start() for word in words)][:-1]
 
 
 def inside(context: Context) -> Iterator[Look]:
-    """What binds a description together."""
+    """Yield the attention targets within a description."""
     yield from _inside_caption(context)
     starts = context.tag_offsets()
     head = context.tags_at - len(": ")
@@ -113,7 +113,7 @@ def _inside_caption(context: Context) -> Iterator[Look]:
 
 
 def to_question(asked: Asked, context: Context) -> Iterator[Look]:
-    """What an answer must know of its question, and the question of the description."""
+    """Yield the attention targets from answer to question, and from question to description."""
     text = asked.question.question.lower()
     found: dict[Head, re.Match[str] | None] = {
         "subject": _last(rf"\b{_subject(asked.question)}\b", text),
@@ -134,7 +134,7 @@ def to_question(asked: Asked, context: Context) -> Iterator[Look]:
 
 
 def to_answer(asked: Asked, context: Context, solved: dict[str, int]) -> Iterator[Look]:
-    """What an answer takes from the description or, by `subject`, from the solved examples."""
+    """Yield the targets from answer to description or, by `subject`, to solved examples."""
     for head, on in _sources(asked, context, solved):
         yield from (Look(head, point, on) for point in asked.points())
 
@@ -179,7 +179,7 @@ def _compared(question: Question, context: Context) -> Iterator[tuple[Head, tupl
 
 
 def _neighbours(question: Question, context: Context) -> Iterator[tuple[Head, tuple[int, ...]]]:
-    """The thing itself, which knows the tag before it, and the tag after it."""
+    """Yield the thing itself, which knows the tag before it, and the tag after it."""
     starts = context.tag_offsets()
     if question.subject in context.tags:
         place = context.tags.index(question.subject)
@@ -229,7 +229,7 @@ def _tag(context: Context, label: str) -> int | None:
 
 
 def _word(context: Context, words: str, start: int = 0) -> int | None:
-    """Where the first of the words begins; `words` has a space before it."""
+    """Return the offset of the first of the words, or None; `words` has a space before it."""
     at = context.caption.find(words, max(start, 0))
     return context.caption_at + at + 1 if at >= 0 else None
 
@@ -239,7 +239,7 @@ def _last(pattern: str, text: str) -> re.Match[str] | None:
 
 
 def _subject(question: Question) -> str:
-    """The noun that the answer turns on; of a "missing" question there is none."""
+    """Return the noun that the answer depends on; empty for a "missing" question."""
     if question.kind == "hair_colour" or question.subject == "alone":
         return "shirt"
     return "(?!)" if question.kind == "missing" else question.subject.split()[-1]

@@ -37,7 +37,7 @@ class Row:
     question: Question
 
     def fields(self) -> dict[str, object]:
-        """The row as an annotation file holds it."""
+        """Return the row as in an annotation file."""
         caption, labels = seen(self.scene)
         return {
             "id": self.id,
@@ -52,7 +52,7 @@ class Row:
 
 
 def bank_rows(examples: int = EXAMPLES) -> Iterator[Row]:
-    """Solved questions, balanced over kinds, about `QUESTIONS_A_PHOTO` of each photo."""
+    """Yield solved questions, balanced over kinds, about `QUESTIONS_A_PHOTO` of each photo."""
     asked: Counter[str] = Counter()
     for seed in count(FIRST_SEED):
         scene = sample_scene(seed, "train")
@@ -64,7 +64,7 @@ def bank_rows(examples: int = EXAMPLES) -> Iterator[Row]:
 
 
 def sample_rows() -> Iterator[Row]:
-    """Questions about test photos of varied content, every kind among them."""
+    """Yield questions about test photos of varied content, every kind among them."""
     asked: Counter[str] = Counter()
     for index, scene in enumerate(_varied_scenes("test"), 1):
         for question in _rarest_kinds(scene, asked, QUESTIONS_A_SAMPLE):
@@ -74,7 +74,7 @@ def sample_rows() -> Iterator[Row]:
 
 
 def _rarest_kinds(scene: Scene, asked: Counter[str], most: int) -> list[Question]:
-    """Questions of those kinds that were asked least so far and that the scene allows."""
+    """Return questions of the kinds that were asked least so far and that the scene allows."""
     rng = Random(f"questions:{scene.split}:{scene.seed}")
     kinds = sorted(KINDS, key=lambda kind: (asked[kind], rng.random()))
     found = [question for kind in kinds if (question := ask(kind, scene, rng)) is not None]
@@ -82,7 +82,7 @@ def _rarest_kinds(scene: Scene, asked: Counter[str], most: int) -> list[Question
 
 
 def _varied_scenes(split: Split) -> list[Scene]:
-    """Scenes that each bring the most that those before them did not show."""
+    """Return scenes, each with the most content that those before it did not show."""
     candidates = [sample_scene(FIRST_SEED + offset, split) for offset in range(300)]
     chosen: list[Scene] = []
     shown: Counter[str] = Counter()
@@ -106,12 +106,12 @@ def _traits(scene: Scene) -> set[str]:
 
 
 def write_bank(out: Path, examples: int) -> int:
-    """Writes `annotations.jsonl` and `photos/` into `out`; returns how many photos."""
+    """Write `annotations.jsonl` and `photos/` into `out`; return the number of photos."""
     return _write(list(bank_rows(examples)), out / "annotations.jsonl", out / "photos")
 
 
 def write_samples(out: Path) -> int:
-    """Writes the sample photos and `questions.jsonl` (photo, question, answer) into `out`."""
+    """Write the sample photos and `questions.jsonl` (photo, question, answer) into `out`."""
     return _write(
         list(sample_rows()), out / "questions.jsonl", out, ("photo", "question", "answer")
     )
@@ -131,7 +131,7 @@ def _write(rows: list[Row], file: Path, photos: Path, only: tuple[str, ...] = ()
 
 
 def main() -> None:
-    """Writes as the command line says."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description="Write the demo bank's annotations and photos.")
     parser.add_argument("--out", type=Path, help="folder for annotations.jsonl and photos/")
     parser.add_argument("--photos", type=Path, help="folder for the sample photos")

@@ -39,13 +39,13 @@ GUIDED_HEAD = 0
 
 
 def caption_tokenizer() -> PreTrainedTokenizerFast:
-    """A tokenizer of the words that captions use."""
+    """Return a tokenizer of the words that captions use."""
     texts = (canonical_caption(sample_scene(seed, "train")) for seed in range(2000))
     return train_tokenizer(texts, model_max_length=LONGEST_CAPTION)
 
 
 def new_captioner(vocabulary: int) -> VisionEncoderDecoderModel:
-    """A captioner with random weights, for photos of `SIZE`."""
+    """Return a captioner with random weights, for photos of `SIZE`."""
     encoder = ViTConfig(
         hidden_size=WIDTH,
         num_hidden_layers=6,
@@ -101,7 +101,7 @@ class Teacher(nn.Module):
         self.heads = nn.Linear(WIDTH, sum(TARGETS.values()))
 
     def dense_loss(self, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """Mean of the cross-entropies of all dense targets; `hidden` (batch, patches, WIDTH)."""
+        """Return the mean cross-entropy of all dense targets; `hidden` (batch, patches, WIDTH)."""
         total = torch.zeros(())
         logits = self.heads(hidden).float().flatten(0, 1).split(list(TARGETS.values()), -1)
         for column, (name, classes) in enumerate(TARGETS.items()):
@@ -117,7 +117,7 @@ class Teacher(nn.Module):
         return total / len(TARGETS)
 
     def dense_accuracy(self, hidden: torch.Tensor, targets: torch.Tensor) -> dict[str, float]:
-        """Share of patches whose class is guessed right, by dense target."""
+        """Return the share of patches whose class is predicted right, by dense target."""
         logits = self.heads(hidden).split(list(TARGETS.values()), -1)
         found = {}
         for column, name in enumerate(TARGETS):
@@ -127,14 +127,14 @@ class Teacher(nn.Module):
         return found
 
     def encode(self, photos: torch.Tensor) -> torch.Tensor:
-        """(batch, 1 + patches, WIDTH)."""
+        """Return the hidden states, (batch, 1 + patches, WIDTH)."""
         hidden: torch.Tensor = self.model.encoder(pixel_values=photos).last_hidden_state
         return hidden
 
     def caption_losses(
         self, hidden: torch.Tensor, lesson: "Lesson"
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """(loss of the words, loss of the guided attention heads), both means over words."""
+        """Return (loss of the words, loss of the guided attention heads), both means over words."""
         out = self.model.decoder(
             input_ids=lesson.inputs,
             encoder_hidden_states=hidden,
@@ -180,7 +180,7 @@ class Lesson:
 
 
 def dense_truth(scenes: Sequence[Scene]) -> tuple[torch.Tensor, np.ndarray]:
-    """Targets (batch, patches, 9) int64 and covers (batch, 9, patches) bool of these scenes."""
+    """Return targets (batch, patches, 9) int64 and covers (batch, 9, patches) bool."""
     truths = [patch_truth(scene, ROWS, COLUMNS) for scene in scenes]
     targets = torch.from_numpy(np.stack([truth.targets for truth in truths]))
     return targets, np.stack([truth.covers for truth in truths])
@@ -188,7 +188,7 @@ def dense_truth(scenes: Sequence[Scene]) -> tuple[torch.Tensor, np.ndarray]:
 
 @torch.no_grad()
 def write_captions(teacher: Teacher, photos: torch.Tensor) -> list[str]:
-    """Greedy captions under bf16 autocast."""
+    """Return captions, decoded greedily under bf16 autocast."""
     model: Any = teacher.model
     with torch.autocast("cpu", torch.bfloat16):
         ids = model.generate(pixel_values=photos)
@@ -196,7 +196,7 @@ def write_captions(teacher: Teacher, photos: torch.Tensor) -> list[str]:
 
 
 def save_captioner(teacher: Teacher, folder: Path) -> None:
-    """The bundle's captioner folder, weights in fp16."""
+    """Write the bundle's captioner folder, weights in fp16."""
     model: Any = copy.deepcopy(teacher.model)
     model.half().save_pretrained(folder)
     # It is written for its owner alone, and an image may serve it as another user.

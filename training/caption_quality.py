@@ -22,7 +22,7 @@ _THING = re.compile(r"a (\w+) (\w+)$")
 
 
 def facts(caption: str) -> set[Fact]:
-    """What a canonical caption states, one tuple a fact, its family first."""
+    """Return the facts of a canonical caption, one tuple each, its family first."""
     people, _, things = caption.strip().partition(". there is ")
     described = people.rstrip(".").split(";")
     found: set[Fact] = {("people", str(len(described)))}
@@ -60,7 +60,7 @@ class Score:
 
 
 def attribute_scores(pairs: Iterable[tuple[str, str]]) -> dict[str, Score]:
-    """Scores by family, and over all facts as `all`, from (said, true) captions."""
+    """Return scores by family, and over all facts as `all`, from (said, true) captions."""
     right: Counter[str] = Counter()
     said: Counter[str] = Counter()
     true: Counter[str] = Counter()

@@ -56,7 +56,7 @@ class Training:
         self.losses = Smoothed("dense", "words", "looks")
 
     def step(self) -> None:
-        """One batch: dense truth alone at first, then captions too."""
+        """Train on one batch: dense truth alone at first, then captions too."""
         self.learner.learn(self._loss(*next(self.batches)))
 
     def _loss(self, scenes: list[Scene], photos: torch.Tensor) -> torch.Tensor:
@@ -74,7 +74,7 @@ class Training:
         return words + LOOK_WEIGHT * looks + DENSE_WEIGHT * dense
 
     def report(self) -> None:
-        """Scores the averaged weights on validation photos, and saves them as the bundle's."""
+        """Score the averaged weights on validation photos, and save them as the bundle's."""
         with self.learner.average.inside(self.teacher):
             self.run.log(f"{self.learner.step * BATCH} photos, {self.losses}")
             self.run.log(self._dense_line())
@@ -105,7 +105,7 @@ class Training:
 
 
 def train(out: Path, runs: Path, minutes: float, scenes: int) -> None:
-    """Trains for `minutes` of wall time on the first `scenes` of the training split."""
+    """Train for `minutes` of wall time on the first `scenes` of the training split."""
     torch.set_num_threads(1)
     run = Run(runs, minutes)
     training = Training(run, Dataset("train", 0, scenes), Dataset("validation", 0, 300), out)
@@ -118,7 +118,7 @@ def train(out: Path, runs: Path, minutes: float, scenes: int) -> None:
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description="Train the demo captioner.")
     parser.add_argument("--out", type=Path, default=Path("bundles/demo/captioner"))
     parser.add_argument("--runs", type=Path, default=Path("training/runs/captioner"))

@@ -60,7 +60,7 @@ class Training:
         self.losses = Smoothed(*WEIGHTS, share=0.05)
 
     def step(self) -> None:
-        """One batch through all four losses."""
+        """Train on one batch, with all four losses."""
         losses = self._losses(*next(self.batches))
         for name, loss in losses.items():
             self.losses.note(name, loss)
@@ -84,7 +84,7 @@ class Training:
         }
 
     def report(self, validation: Dataset, bank: Dataset) -> None:
-        """Scores the averaged weights on validation photos, and saves them as the bundle's."""
+        """Score the averaged weights on validation photos, and save them as the bundle's."""
         with self.learner.average.inside(self.teacher):
             self.run.log(f"{self.learner.step * BATCH} photos, {self.losses}")
             self.run.log("  " + scores(self.teacher, validation, bank))
@@ -92,7 +92,7 @@ class Training:
 
 
 def ask_twice(scene: Scene, random: Random) -> list[Question]:
-    """A question about the scene, and the same in other words where a few tries find them."""
+    """Return a question about the scene, and a paraphrase if a few tries find one."""
     kinds = list(KINDS)
     found: Question | None = None
     while found is None:
@@ -106,7 +106,7 @@ def ask_twice(scene: Scene, random: Random) -> list[Question]:
 
 @torch.no_grad()
 def assert_every_word_counts(teacher: Teacher) -> None:
-    """Captions that differ in the last word must differ as vectors (see `training.tokenizer`)."""
+    """Assert that captions with different last words have different vectors."""
     one, other = teacher.texts(["there is a red mug", "there is a red cat"])
     if torch.allclose(one, other, atol=1e-4):
         raise RuntimeError("The text tower does not pool at end-of-text.")
@@ -114,7 +114,7 @@ def assert_every_word_counts(teacher: Teacher) -> None:
 
 @torch.no_grad()
 def scores(teacher: Teacher, validation: Dataset, bank: Dataset) -> str:
-    """Recall of captions by photos, and what the nearest neighbours in a bank share."""
+    """Return the recall of captions by photos, and what the nearest neighbours in a bank share."""
     scenes, photos = embedded(teacher, validation)
     captions = teacher.texts([canonical_caption(scene) for scene in scenes])
     at_1, at_16 = (recall(photos @ captions.T, k) for k in (1, 16))
@@ -138,14 +138,14 @@ def scores(teacher: Teacher, validation: Dataset, bank: Dataset) -> str:
 
 
 def recall(similarities: torch.Tensor, k: int) -> float:
-    """Share of rows whose own column is among the `k` best, ties counted as lost."""
+    """Return the share of rows whose own column is among the `k` best; ties count as misses."""
     own = similarities.diagonal()[:, None]
     ahead = (similarities >= own).sum(-1) - 1
     return float((ahead < k).float().mean())
 
 
 def embedded(teacher: Teacher, data: Dataset) -> tuple[list[Scene], torch.Tensor]:
-    """All scenes of `data` and the unit vectors of their photos, (scenes, 128) float32."""
+    """Return all scenes of `data` and the unit vectors of their photos, (scenes, 128) float32."""
     scenes, vectors = [], []
     for start in range(0, len(data), 50):
         rows = [data[index] for index in range(start, min(start + 50, len(data)))]
@@ -156,7 +156,7 @@ def embedded(teacher: Teacher, data: Dataset) -> tuple[list[Scene], torch.Tensor
 
 
 def train(out: Path, runs: Path, minutes: float, scenes: int) -> None:
-    """Trains for `minutes` of wall time on the first `scenes` of the training split."""
+    """Train for `minutes` of wall time on the first `scenes` of the training split."""
     torch.set_num_threads(1)
     run = Run(runs, minutes)
     training = Training(run, Dataset("train", 0, scenes), out)
@@ -170,7 +170,7 @@ def train(out: Path, runs: Path, minutes: float, scenes: int) -> None:
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description="Train the demo CLIP.")
     parser.add_argument("--out", type=Path, default=Path("bundles/demo/clip"))
     parser.add_argument("--runs", type=Path, default=Path("training/runs/clip"))

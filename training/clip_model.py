@@ -32,7 +32,7 @@ SAME_TEMPERATURE = 0.1
 
 
 def clip_tokenizer() -> PreTrainedTokenizerFast:
-    """A tokenizer of the words that captions and questions use."""
+    """Return a tokenizer of the words that captions and questions use."""
     texts = [*vocabulary(), *map(article, ROOMS), " ".join(OWNER_NAMES)]
     for seed in range(2000):
         texts += caption_variants(sample_scene(seed, "train"))
@@ -40,7 +40,7 @@ def clip_tokenizer() -> PreTrainedTokenizerFast:
 
 
 def new_clip(vocabulary_size: int) -> CLIPModel:
-    """A CLIP with random weights, for photos of `SIZE`."""
+    """Return a CLIP with random weights, for photos of `SIZE`."""
     ids = {"bos_token_id": BOS_ID, "eos_token_id": EOS_ID, "pad_token_id": PAD_ID}
     text = {
         "vocab_size": vocabulary_size,
@@ -69,13 +69,13 @@ def new_clip(vocabulary_size: int) -> CLIPModel:
 
 
 def told(scene: Scene, random: Random) -> str:
-    """One of the scene's captions; those that speak of a room name which."""
+    """Return one of the scene's captions; those that mention a room name it."""
     text = random.choice(caption_variants(scene))
     return text.replace("a room", article(scene.room))
 
 
 def asked_alike(question: Question) -> Hashable:
-    """Questions with equal keys ask the same of a scene, in whatever words."""
+    """Return a key that is equal for questions with the same meaning for a scene."""
     directed = question.kind in ("beside", "side") and "right" in question.question
     return (question.kind, question.subject, directed)
 
@@ -90,13 +90,13 @@ class Teacher(nn.Module):
         self.head = nn.Linear(VISION_WIDTH, sum(TARGETS.values()))
 
     def photos(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Unit vectors (batch, PROJECTION) and patches (batch, ROWS * COLUMNS, VISION_WIDTH)."""
+        """Return unit vectors (batch, PROJECTION) and patches (batch, ROWS * COLUMNS, width)."""
         out = self.model.vision_model(pixel_values=pixels)
         vectors = self.model.visual_projection(out.pooler_output).float()
         return functional.normalize(vectors, dim=-1), out.last_hidden_state[:, 1:]
 
     def texts(self, texts: Sequence[str]) -> torch.Tensor:
-        """Unit vectors (batch, PROJECTION)."""
+        """Return unit vectors (batch, PROJECTION)."""
         batch = self.tokenizer(list(texts), padding=True, truncation=True, return_tensors="pt")
         out = self.model.text_model(
             input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]
@@ -104,13 +104,13 @@ class Teacher(nn.Module):
         return functional.normalize(self.model.text_projection(out.pooler_output).float(), dim=-1)
 
     def told_loss(self, photos: torch.Tensor, captions: torch.Tensor) -> torch.Tensor:
-        """CLIP's loss: each photo finds its caption among the batch's, and back."""
+        """Return CLIP's symmetric contrastive loss between photos and captions of the batch."""
         logits = self.model.logit_scale.exp().clamp(max=100) * photos @ captions.T
         own = torch.arange(len(logits))
         return (functional.cross_entropy(logits, own) + functional.cross_entropy(logits.T, own)) / 2
 
     def dense_loss(self, patches: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """Mean of the cross-entropies of `training.patches.TARGETS`."""
+        """Return the mean cross-entropy of `training.patches.TARGETS`."""
         sizes = list(TARGETS.values())
         logits = self.head(patches).float().flatten(0, 1).split(sizes, -1)
         losses = [
@@ -122,7 +122,7 @@ class Teacher(nn.Module):
 
 
 def same_loss(vectors: torch.Tensor, keys: Sequence[Hashable]) -> torch.Tensor:
-    """Vectors with equal keys attract (supervised contrastive loss, Khosla et al. 2020)."""
+    """Return the supervised contrastive loss over equal keys (Khosla et al. 2020)."""
     number: dict[Hashable, int] = {}
     ids = torch.tensor([number.setdefault(key, len(number)) for key in keys])
     itself = torch.eye(len(ids), dtype=torch.bool)
@@ -135,7 +135,7 @@ def same_loss(vectors: torch.Tensor, keys: Sequence[Hashable]) -> torch.Tensor:
 
 
 def save_clip(teacher: Teacher, folder: Path) -> None:
-    """The bundle's CLIP folder, weights in fp16."""
+    """Write the bundle's CLIP folder, weights in fp16."""
     model: Any = copy.deepcopy(teacher.model)
     model.half().save_pretrained(folder)
     # It is written for its owner alone, and an image may serve it as another user.

@@ -64,7 +64,7 @@ Conversation = Sequence[Turn]
 
 
 def many_questions(scene: Scene, rng: Random, kinds: Sequence[str], count: int) -> Conversation:
-    """One context, then `count` questions about it, all different where the scene allows."""
+    """Return one context and `count` questions about it, all different if the scene allows."""
     asked: dict[str, Question] = {}
     for _ in range(3 * count):
         question = _solo(ask(rng.choice(kinds), scene, rng))
@@ -79,7 +79,7 @@ def many_questions(scene: Scene, rng: Random, kinds: Sequence[str], count: int) 
 
 
 def recalled(rng: Random, count: int) -> Conversation:
-    """Who owns what and which room it is, asked again and again, with no description.
+    """Return repeated questions about owners and room, without a description.
 
     What was told before can be told again; the first time counts for nothing.
     """
@@ -100,14 +100,14 @@ def recalled(rng: Random, count: int) -> Conversation:
 
 
 def _solo(question: Question | None) -> Question | None:
-    """The question as it is answered without any example."""
+    """Return the question as it is answered without any example."""
     if question is None or question.kind not in ("owner", "room"):
         return question
     return replace(question, answer=UNKNOWN)
 
 
 def seen(scene: Scene) -> tuple[str, tuple[str, ...]]:
-    """Caption and tags of a scene as perfect models would give them."""
+    """Return caption and tags of a scene as perfect models would give them."""
     return canonical_caption(scene), tuple(label for label, _ in tags(scene))
 
 
@@ -122,7 +122,7 @@ class Pool:
 
     @classmethod
     def of(cls, seeds: range, split: Split, rng: Random) -> "Pool":
-        """All kinds of questions about the scenes of these seeds."""
+        """Return all kinds of questions about the scenes of these seeds."""
         pool = cls(split)
         for seed in seeds:
             scene = sample_scene(seed, split)
@@ -134,13 +134,13 @@ class Pool:
         return pool
 
     def add(self, turn: Turn) -> None:
-        """Adds one solved question."""
+        """Add one solved question."""
         self.turns.append(turn)
         self.by_kind[turn.question.kind].append(turn)
         self.by_subject[turn.question.kind, turn.question.subject].append(turn)
 
     def alike(self, question: Question, rng: Random) -> Turn:
-        """A turn as a retriever by image and question might find it.
+        """Return a turn as a retriever by image and question might find it.
 
         60 % same kind and subject, 20 % same kind, 5 % same subject, 15 % any.
         """
@@ -169,7 +169,7 @@ class Blemishes:
 def few_shot(
     pool: Pool, kind: str, shots: int, rng: Random, blemishes: Blemishes | None = None
 ) -> Conversation:
-    """A prompt as served: examples, the last the most similar, then a scene of its own.
+    """Return a prompt as served: examples, the last the most similar, then a scene of its own.
 
     The household is drawn anew for every prompt, so that names can only be read in the examples.
     """
@@ -198,7 +198,7 @@ EXAMPLE_WEIGHT = 0.3
 
 
 def _as_this_household_tells(turns: list[Turn], rng: Random) -> list[Turn]:
-    """Owners from a random table; what nothing before tells is `unknown` at the end of the prompt.
+    """Replace owners by those of a random household; the last answer is `unknown` if no turn tells.
 
     Within the examples such an answer stays, and has no weight.
     """
@@ -224,7 +224,7 @@ def _as_this_household_tells(turns: list[Turn], rng: Random) -> list[Turn]:
 
 
 def blemished(scene: Scene, rng: Random, blemishes: Blemishes) -> tuple[str, tuple[str, ...]]:
-    """Caption and tags as imperfect models may give them."""
+    """Return caption and tags as imperfect models may give them."""
     draw = rng.random()
     if draw < blemishes.absent:
         caption, labels = seen(scene)
@@ -272,7 +272,7 @@ def _mistagged(labels: tuple[str, ...], rng: Random) -> tuple[str, ...]:
 
 
 def vocabulary() -> list[str]:
-    """Texts that hold every word of a prompt, for the tokenizer."""
+    """Return texts with every word of a prompt, for the tokenizer."""
     pool_words = "on the left, in the middle, right, a person with hair in shirt; shirt. hand."
     return [
         INSTRUCTION,

@@ -56,7 +56,7 @@ class Dataset:
 
 
 def rendered_count(split: Split) -> int:
-    """How many scenes, counted from seed 0, are in the cache without a gap."""
+    """Return how many scenes, counted from seed 0, are in the cache without a gap."""
     shard = 0
     while _shard_path(split, shard).exists():
         shard += 1
@@ -64,7 +64,7 @@ def rendered_count(split: Split) -> int:
 
 
 def render(split: Split, count: int, processes: int) -> None:
-    """Renders the missing shards of the first `count` scenes, printing progress."""
+    """Render the missing shards of the first `count` scenes, printing progress."""
     jobs = [(split, shard) for shard in range(-(-count // SHARD_SCENES))]
     jobs = [job for job in jobs if not _shard_path(*job).exists()]
     started = monotonic()
@@ -106,7 +106,7 @@ def _read_shard(path: Path) -> list[bytes]:
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description="Render scenes into training/runs.")
     parser.add_argument("split", choices=get_args(Split))
     parser.add_argument("count", type=int)

@@ -33,12 +33,12 @@ _HANGING = frozenset({"clock", "window", "picture"})
 
 
 def draw(scene: Scene, size: Size = FULL_SIZE) -> Image.Image:
-    """The photo as RGB, after its JPEG round trip. `size` is (width, height), 4:3."""
+    """Return the photo as RGB, after its JPEG round trip. `size` is (width, height), 4:3."""
     return PhotoFile(BytesIO(draw_jpeg(scene, size))).rgb()
 
 
 def draw_jpeg(scene: Scene, size: Size = FULL_SIZE) -> bytes:
-    """The photo as a webcam's JPEG; small sizes keep their colour resolution (4:4:4)."""
+    """Return the photo as a webcam's JPEG; small sizes keep their colour resolution (4:4:4)."""
     look = Random(f"look:{scene.split}:{scene.seed}")
     tilt = look.randint(-60, 60) / 1000
     clean = _paint(scene, size, tilt, look)
@@ -67,7 +67,7 @@ def _paint(scene: Scene, size: Size, tilt: float, look: Random) -> Image.Image:
 
 
 def _room(pen: Pen, room: str, horizon: int) -> None:
-    """Wall, its pattern down to the horizon (hundredths of the height), floor, skirting."""
+    """Draw wall, its pattern down to the horizon (hundredths of the height), floor, skirting."""
     pen.block(-20, -20, 120, 120, WALL[room], outline=False)
     _PATTERNS[room](pen, shaded(WALL[room], 91), horizon)
     pen.block(-20, horizon, 120, 125, FLOOR[room], outline=False)
@@ -116,7 +116,7 @@ _PATTERNS: dict[str, Callable[[Pen, Colour, int], None]] = {
 
 
 def _expose(photo: Image.Image, look: Random) -> Image.Image:
-    """Blur, light falling off to one side, a colour cast and sensor noise."""
+    """Add blur, light falling off to one side, a colour cast and sensor noise."""
     width, height = photo.size
     photo = photo.filter(ImageFilter.GaussianBlur(look.randint(0, 90) / 100 * width / WIDTH))
     pixels = np.asarray(photo, dtype=np.float32)

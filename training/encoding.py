@@ -44,7 +44,7 @@ class Encoded:
 
 
 def encode(tokenizer: Tokenizer, conversation: Conversation) -> Encoded:
-    """What the chat template gives for the instruction and these turns, answers included."""
+    """Return the tokens of the chat template for the instruction and these turns, with answers."""
     text = _Text()
     text.add(f"{SYSTEM}{INSTRUCTION}{END}")
     for turn in conversation:

@@ -49,11 +49,11 @@ WOOD: Colour = (176, 132, 88)
 
 
 def shaded(colour: Colour, percent: int) -> Colour:
-    """Darker for less than 100 percent, lighter for more."""
+    """Return a darker colour for less than 100 percent, a lighter one for more."""
     red, green, blue = (min(255, part * percent // 100) for part in colour)
     return (red, green, blue)
 
 
 def contrast(colour: Colour) -> Colour:
-    """A line colour that shows on `colour`: darker, or gray on black."""
+    """Return a line colour that shows on `colour`: darker, or gray on black."""
     return (112, 112, 120) if max(colour) < 80 else shaded(colour, 62)

@@ -51,7 +51,7 @@ class PatchTruth:
 
 
 def patch_truth(scene: Scene, rows: int, columns: int) -> PatchTruth:
-    """The truth for a photo cut into `rows` x `columns` equal patches."""
+    """Return the truth for a photo cut into `rows` x `columns` equal patches."""
     targets = np.full((rows, columns, len(TARGETS)), IGNORED, dtype=np.int64)
     targets[..., 0] = 0
     covers = np.zeros((MOST_PEOPLE + MOST_THINGS, rows, columns), dtype=np.bool_)
@@ -73,7 +73,7 @@ def patch_truth(scene: Scene, rows: int, columns: int) -> PatchTruth:
 
 
 def spoken_of(words: Sequence[str]) -> list[int]:
-    """For each word (or token) of a canonical caption, the entity that it speaks of, or -1."""
+    """Return for each word (or token) of a canonical caption the entity that it mentions, or -1."""
     return list(_entities(words))
 
 

@@ -34,7 +34,7 @@ class Pen:
         self._outline = max(1, round(_OUTLINE_WIDTH * scale))
 
     def at(self, x: float, y: float) -> Point:
-        """The canvas pixel of a point of the box."""
+        """Return the canvas pixel of a point of the box."""
         across, down = (x - 50) / 100 * self._width, (y - 50) / 100 * self._height
         return (
             self._x + self._cos * across - self._sin * down,
@@ -42,7 +42,7 @@ class Pen:
         )
 
     def shape(self, points: Iterable[Point], fill: Colour, outline: bool = True) -> None:
-        """A filled polygon."""
+        """Draw a filled polygon."""
         corners = [self.at(x, y) for x, y in points]
         self._canvas.polygon(corners, fill=fill)
         if outline:
@@ -53,11 +53,11 @@ class Pen:
     def oval(
         self, x: float, y: float, rx: float, ry: float, fill: Colour, outline: bool = True
     ) -> None:
-        """An ellipse; the radii are in hundredths of the box's width and height."""
+        """Draw an ellipse; the radii are in hundredths of the box's width and height."""
         self.shape([(x + rx * c, y + ry * s) for c, s in _CIRCLE], fill, outline)
 
     def disc(self, x: float, y: float, radius: float, fill: Colour, outline: bool = True) -> None:
-        """A true circle; the radius is in hundredths of the box's mean side."""
+        """Draw a circle; the radius is in hundredths of the box's mean side."""
         rx = radius * self._unit / self._width * 100
         ry = radius * self._unit / self._height * 100
         self.oval(x, y, rx, ry, fill, outline)
@@ -65,11 +65,11 @@ class Pen:
     def block(
         self, x0: float, y0: float, x1: float, y1: float, fill: Colour, outline: bool = True
     ) -> None:
-        """A rectangle."""
+        """Draw a rectangle."""
         self.shape([(x0, y0), (x1, y0), (x1, y1), (x0, y1)], fill, outline)
 
     def ring(self, x: float, y: float, radius: float, width: float, fill: Colour) -> None:
-        """A circle's rim with nothing inside it; radius and width as in `disc`."""
+        """Draw a circle without filling; radius and width as in `disc`."""
         rx = radius * self._unit / self._width * 100
         ry = radius * self._unit / self._height * 100
         self.stroke([(x + rx * c, y + ry * s) for c, s in (*_CIRCLE, *_CIRCLE[:2])], fill, width)
@@ -77,7 +77,7 @@ class Pen:
     def stroke(
         self, points: Iterable[Point], fill: Colour, width: float, outline: bool = True
     ) -> None:
-        """A line of `width` hundredths of the box's mean side, with round ends."""
+        """Draw a line of `width` hundredths of the box's mean side, with round ends."""
         path = [self.at(x, y) for x, y in points]
         thick = max(1, round(width * self._unit))
         if outline:

@@ -12,7 +12,7 @@ _LIPS: Colour = (170, 60, 60)
 
 
 def draw_person(pen: Pen, person: Person, raises_left: bool) -> None:
-    """`raises_left`: which side of the photo a raised hand is on."""
+    """Draw a person; `raises_left` says on which side of the photo a raised hand is."""
     hair, skin, shirt = HAIR[person.hair], SKIN[person.skin], PAINT[person.shirt]
     _hair_behind(pen, person.hair_style, hair)
     _body(pen, skin, shirt)

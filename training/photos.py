@@ -24,7 +24,7 @@ Size = tuple[int, int]
 
 
 def processor_config(kind: str, size: Size) -> dict[str, object]:
-    """`preprocessor_config.json` for `kind`: "ViTImageProcessor" or "CLIPImageProcessor"."""
+    """Return `preprocessor_config.json` of a "ViTImageProcessor" or "CLIPImageProcessor"."""
     return {
         "image_processor_type": kind,
         "do_convert_rgb": True,
@@ -41,20 +41,20 @@ def processor_config(kind: str, size: Size) -> dict[str, object]:
 
 
 def resized(jpeg: bytes, size: Size, flip: bool = False) -> NDArray[np.uint8]:
-    """(height, width, 3) uint8."""
+    """Return the photo scaled to `size`, (height, width, 3) uint8."""
     photo = PhotoFile(BytesIO(jpeg)).rgb()
     pixels = np.asarray(photo.resize((size[1], size[0]), Image.Resampling.BILINEAR))
     return pixels[:, ::-1] if flip else pixels
 
 
 def normalised(photos: Sequence[NDArray[np.uint8]]) -> torch.Tensor:
-    """(batch, 3, height, width) float32 in -1..1."""
+    """Return the photos as (batch, 3, height, width) float32 in -1..1."""
     pixels = torch.from_numpy(np.stack(photos)).permute(0, 3, 1, 2)
     return pixels.float().div_(127.5).sub_(1).contiguous()
 
 
 def relit(photos: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Slightly other brightness, contrast and colour cast, one draw a photo."""
+    """Change brightness, contrast and colour cast slightly, at random for each photo."""
     count = photos.shape[0]
     gain = 1 + 0.06 * torch.randn(count, 1, 1, 1, generator=generator)
     cast = 1 + 0.02 * torch.randn(count, 3, 1, 1, generator=generator)
@@ -65,7 +65,7 @@ def relit(photos: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
 def epochs(
     data: Dataset, size: Size, batch: int, random: Random
 ) -> Iterator[tuple[list[Scene], torch.Tensor]]:
-    """Endless shuffled batches, each photo mirrored or not by a coin, mildly relit."""
+    """Yield endless shuffled batches, with random mirroring and slight changes of light."""
     generator = torch.Generator().manual_seed(random.getrandbits(60))
     order = list(range(len(data)))
     while True:

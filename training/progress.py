@@ -45,21 +45,21 @@ class Run:
         return min(1.0, self.minutes / self._minutes)
 
     def log(self, line: str) -> None:
-        """Prints the line with the clock before it, and keeps it."""
+        """Print a line with the time trained, and append it to the log."""
         text = f"{self.minutes:7.1f} min {self.core_minutes:6.1f} core-min  {line}"
         print(text, flush=True)
         with (self._folder / "log.txt").open("a", encoding="utf-8") as file:
             file.write(text + "\n")
 
     def save(self, state: dict[str, Any]) -> None:
-        """Replaces the checkpoint in one step, so that an interruption leaves the last one."""
+        """Replace the checkpoint atomically, so that an interruption leaves the last one."""
         clock = {"minutes": self.minutes, "core_minutes": self.core_minutes}
         unfinished = self._folder / f"checkpoint.{os.getpid()}.part"
         torch.save({**state, "clock": clock}, unfinished)
         unfinished.replace(self._folder / "checkpoint.pt")
 
     def resume(self) -> dict[str, Any] | None:
-        """The last checkpoint, or None; the clock goes on from there."""
+        """Return the last checkpoint, or None; the clock continues from there."""
         path = self._folder / "checkpoint.pt"
         if not path.exists():
             return None
@@ -77,7 +77,7 @@ class Run:
         report: Callable[[], None],
         report_every_s: float,
     ) -> None:
-        """Steps until the minutes are over; saves every two minutes, reports now and then."""
+        """Step until the minutes are over; save every two minutes, report now and then."""
         reported = saved = monotonic()
         while self.fraction < 1:
             step()
@@ -104,14 +104,14 @@ class Average:
 
     @torch.no_grad()
     def update(self, module: nn.Module) -> None:
-        """Takes in the weights after one more step."""
+        """Update the average with the weights after a step."""
         self._steps += 1
         share = 1 - min(self._decay, (1 + self._steps) / (10 + self._steps))
         torch._foreach_lerp_(self._weights, list(module.parameters()), share)
 
     @contextmanager
     def inside(self, module: nn.Module) -> Iterator[None]:
-        """Within this, the module has the averaged weights and is in evaluation mode."""
+        """Give the module the averaged weights, in evaluation mode, within the block."""
         own = [weight.detach().clone() for weight in module.parameters()]
         _copy(self._weights, module)
         module.eval()
@@ -122,11 +122,11 @@ class Average:
             module.train()
 
     def state(self) -> dict[str, Any]:
-        """What `load` needs to go on."""
+        """Return the state for `load`."""
         return {"steps": self._steps, "weights": self._weights}
 
     def load(self, state: dict[str, Any]) -> None:
-        """Goes on from `state`."""
+        """Continue from `state`."""
         self._steps, self._weights = state["steps"], state["weights"]
 
 
@@ -168,7 +168,7 @@ class Learner:
         self._run.log(f"resumed at step {self.step}")
 
     def save(self) -> None:
-        """Writes the checkpoint."""
+        """Write the checkpoint."""
         self._run.save(
             {
                 "teacher": self._module.state_dict(),
@@ -179,7 +179,7 @@ class Learner:
         )
 
     def learn(self, loss: torch.Tensor) -> None:
-        """One step down the gradient of `loss`."""
+        """Make one optimizer step on `loss`."""
         factor = warm_then_cosine(self.step, self._warm_steps, self._run.fraction, self._decay_from)
         for group in self._optimizer.param_groups:
             group["lr"] = self._peak_rate * factor
@@ -199,7 +199,7 @@ class Smoothed:
         self._share = share
 
     def note(self, name: str, loss: torch.Tensor) -> None:
-        """Takes in one step's loss."""
+        """Add one step's loss."""
         self._means[name] += self._share * (float(loss.detach()) - self._means[name])
 
     def __str__(self) -> str:
@@ -213,7 +213,7 @@ def _copy(weights: Iterable[torch.Tensor], module: nn.Module) -> None:
 
 
 def warm_then_cosine(step: int, warm_steps: int, fraction: float, decay_from: float) -> float:
-    """Factor of the peak learning rate: linear warm-up, a plateau, then cosine to 2 % of it."""
+    """Return the factor of the peak learning rate: linear warm-up, plateau, cosine decay to 2 %."""
     warm = min(1.0, (step + 1) / warm_steps)
     if fraction <= decay_from:
         return warm

@@ -56,18 +56,18 @@ class Question:
 
 
 def questions(scene: Scene, rng: Random) -> list[Question]:
-    """One question of each kind that this scene allows, in the order of `KINDS`."""
+    """Return one question of each kind that this scene allows, in the order of `KINDS`."""
     found = [ask(kind, scene, rng) for kind in KINDS]
     return [question for question in found if question is not None]
 
 
 def ask(kind: str, scene: Scene, rng: Random) -> Question | None:
-    """A question of this kind, its answers balanced as far as the scene allows, or None."""
+    """Return a question of this kind, its answers balanced as far as the scene allows, or None."""
     return KINDS[kind](scene, rng)
 
 
 def as_typed(question: str, rng: Random) -> str:
-    """The question as a person may type it: American spelling, a capital, no question mark."""
+    """Return the question as users type it: American spelling, a capital, no question mark."""
     if rng.random() < 0.35:
         question = question.replace("colour", "color")
     if rng.random() < 0.25:
@@ -76,7 +76,7 @@ def as_typed(question: str, rng: Random) -> str:
 
 
 def article(noun: str) -> str:
-    """The noun with `a` or `an`."""
+    """Return the noun with `a` or `an`."""
     return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"
 
 
@@ -176,7 +176,7 @@ def _features(person: Person) -> list[str]:
 
 
 def _unique(pairs: Iterable[tuple[str, T]]) -> list[tuple[str, T]]:
-    """Those pairs whose first part occurs once."""
+    """Return the pairs whose first part occurs once."""
     all_pairs = list(pairs)
     firsts = [first for first, _ in all_pairs]
     return [pair for pair in all_pairs if firsts.count(pair[0]) == 1]
@@ -260,7 +260,7 @@ def _room(scene: Scene, rng: Random) -> Question:
 def _balanced(
     items: list[T], is_special: Callable[[T], bool], rng: Random, share: float = 0.4
 ) -> T:
-    """One of the items; of the special ones in about `share` of the draws, where both exist."""
+    """Return one of the items; in about `share` of the draws a special one, if both kinds exist."""
     special = [item for item in items if is_special(item)]
     plain = [item for item in items if not is_special(item)]
     chosen = special if special and (not plain or rng.random() < share) else plain
@@ -286,7 +286,7 @@ KINDS: dict[str, Callable[[Scene, Random], Question | None]] = {
 
 
 def vocabulary() -> list[str]:
-    """Texts that hold every word a question or an answer can use, for the tokenizer."""
+    """Return texts with every word of questions and answers, for the tokenizer."""
     forms = [
         "how many people are there in the room do you see wear a hat are wearing glasses",
         "raise a hand raising what color which colour is the shirt of the person on the left?",

@@ -81,12 +81,12 @@ class Scene:
 
 
 def centre_x(box: Box) -> float:
-    """The x in pixels that decides what is left of what."""
+    """Return the x in pixels by which things are ordered from left to right."""
     return (box[0] + box[2]) / 2
 
 
 def sample_scene(seed: int, split: Split) -> Scene:
-    """The scene of this seed; equal on every machine, and never one of another split's stream."""
+    """Return the scene of this seed; equal on every machine, and never one of another split."""
     random = Random(f"{split}:{seed}")
     count = random.choice((1, 1, 2, 2, 2, 3, 3))
     labels = random.sample(THINGS, random.choice(_THING_COUNTS[count]))
@@ -126,7 +126,7 @@ def _sample_colour(random: Random, label: str, split: Split) -> str:
 
 
 def _layout(random: Random, count: int, labels: list[str]) -> tuple[list[Box], list[Box]]:
-    """Boxes for people and things. A crowded room may end with fewer things than labels."""
+    """Return boxes for people and things; a crowded room may have fewer things than labels."""
     best: tuple[list[Box], list[Box]] = ([], [])
     for _ in range(12):
         people = _place_people(random, count)
@@ -173,7 +173,7 @@ def _place_thing(random: Random, label: str, people: list[Box], things: list[Box
 
 
 def _hidden_percent(box: Box, by: Box) -> int:
-    """The share of `box` covered by the other box, in whole percent, rounded up."""
+    """Return the share of `box` covered by the other box, in whole percent, rounded up."""
     width = min(box[2], by[2]) - max(box[0], by[0])
     height = min(box[3], by[3]) - max(box[1], by[1])
     if width <= 0 or height <= 0:
@@ -183,12 +183,12 @@ def _hidden_percent(box: Box, by: Box) -> int:
 
 
 def canonical_caption(scene: Scene) -> str:
-    """What the captioner is trained to say: people left to right, then things left to right."""
+    """Return the caption to learn: people left to right, then things left to right."""
     return _people_sentence(scene) + _things_sentence(scene)
 
 
 def caption_variants(scene: Scene) -> tuple[str, ...]:
-    """The canonical caption first, then other true ways to put it (for CLIP, not the captioner)."""
+    """Return the canonical caption, then true variants of it (for CLIP, not the captioner)."""
     people = [_describe(person) for person in scene.people]
     things = [f"a {thing.colour} {thing.label}" for thing in scene.things]
     shirts = [f"a person in a {person.shirt} shirt" for person in scene.people]
@@ -204,14 +204,14 @@ def caption_variants(scene: Scene) -> tuple[str, ...]:
 
 
 def tags(scene: Scene) -> list[tuple[str, Box]]:
-    """Every label with its box, people included, from left to right by box centre."""
+    """Return every label with its box, people included, from left to right by box centre."""
     found = [("person", person.box) for person in scene.people]
     found += [(thing.label, thing.box) for thing in scene.things]
     return sorted(found, key=lambda tag: centre_x(tag[1]))
 
 
 def mirrored(scene: Scene) -> Scene:
-    """The scene of the same photo flipped left to right; `seed` and `split` stay as they were."""
+    """Return the scene of the photo flipped left to right; `seed` and `split` stay the same."""
 
     def flip(box: Box) -> Box:
         return (WIDTH - box[2], box[1], WIDTH - box[0], box[3])

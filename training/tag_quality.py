@@ -36,7 +36,7 @@ class Quality:
 
 
 def overlap(a: Box, b: Box) -> float:
-    """Intersection over union."""
+    """Return the intersection over union."""
     width = max(0.0, min(a[2], b[2]) - max(a[0], b[0]))
     height = max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
     shared = width * height
@@ -45,7 +45,7 @@ def overlap(a: Box, b: Box) -> float:
 
 
 def matches(scene: Scene, found: Sequence[Found]) -> int:
-    """How many found tags have a true tag of their own: same label, IoU at least 0.5."""
+    """Return how many found tags match a true tag each: same label, IoU at least 0.5."""
     free = tags(scene)
     hits = 0
     for label, _, box in sorted(found, key=lambda tag: -tag[1]):
@@ -57,7 +57,7 @@ def matches(scene: Scene, found: Sequence[Found]) -> int:
 
 
 def measure(scenes: Sequence[Scene], found: Sequence[Sequence[Found]], threshold: float) -> Quality:
-    """Counts only what scored at least `threshold`."""
+    """Return the quality of the tags with a score of at least `threshold`."""
     hits = guesses = truths = exact = 0
     for scene, tags_found in zip(scenes, found, strict=True):
         kept = [tag for tag in tags_found if tag[1] >= threshold]
@@ -70,6 +70,6 @@ def measure(scenes: Sequence[Scene], found: Sequence[Sequence[Found]], threshold
 
 
 def best(scenes: Sequence[Scene], found: Sequence[Sequence[Found]]) -> Quality:
-    """At the score threshold out of 0.20 to 0.80 that gives the highest F1."""
+    """Return the quality at the score threshold from 0.20 to 0.80 with the highest F1."""
     tried = [measure(scenes, found, percent / 100) for percent in range(20, 81, 5)]
     return max(tried, key=lambda quality: quality.f1)

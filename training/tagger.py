@@ -38,7 +38,7 @@ FINAL_SCENES = 1000
 
 
 def batches(data: Dataset, random: Random) -> Iterator[tuple[torch.Tensor, list[Targets]]]:
-    """One pass in random order, half of it mirrored; a last incomplete batch is left out."""
+    """Yield one epoch in random order, half of it mirrored, without an incomplete last batch."""
     order = list(range(len(data)))
     random.shuffle(order)
     for start in range(0, len(order) - BATCH + 1, BATCH):
@@ -80,7 +80,7 @@ class Trainer:
         self.images, self.seconds = state["images"], state["seconds"]
 
     def save(self) -> None:
-        """Replaces the checkpoint; an interruption leaves the old one whole."""
+        """Replace the checkpoint atomically, so that an interruption leaves the last one."""
         self._runs.mkdir(parents=True, exist_ok=True)
         state = {
             "model": self.model.state_dict(),
@@ -94,7 +94,7 @@ class Trainer:
         (self._runs / "checkpoint.part").replace(self._runs / "checkpoint.pt")
 
     def step(self, photos: torch.Tensor, truths: list[Targets]) -> float:
-        """One update of the weights and their average; gives the loss."""
+        """Update the weights and their average; return the loss."""
         started = monotonic()
         for group in self.optimizer.param_groups:
             group["lr"] = self._learning_rate()
@@ -111,7 +111,7 @@ class Trainer:
         return float(loss.detach())
 
     def _learning_rate(self) -> float:
-        """Linear warm-up, then a cosine down to a hundredth."""
+        """Return the learning rate: linear warm-up, then cosine decay to a hundredth."""
         done = min(1.0, self.images / self.total_images)
         decayed = LEARNING_RATE * (0.01 + 0.99 * (1 + cos(pi * done)) / 2)
         return decayed * min(1.0, (self.images / BATCH + 1) / WARM_UP_STEPS)
@@ -128,7 +128,7 @@ class Trainer:
 
 
 def train(trainer: Trainer, scenes: int, evaluate_every_s: float) -> None:
-    """Each pass takes the scenes rendered by then, so that rendering need not come first."""
+    """Train; each epoch takes the scenes rendered by then, so that rendering may run meanwhile."""
     validation = Dataset("validation", 0, VALIDATION_SCENES)
     evaluated = monotonic()
     losses: list[float] = []
@@ -148,7 +148,7 @@ def train(trainer: Trainer, scenes: int, evaluate_every_s: float) -> None:
 
 
 def report(trainer: Trainer, validation: Dataset, losses: list[float]) -> None:
-    """Saves, measures the average and exports it."""
+    """Save, evaluate the averaged weights and export them."""
     trainer.save()
     quality = evaluate(trainer.average, validation)
     export(trainer.average, quality.threshold, trainer.out)
@@ -158,7 +158,7 @@ def report(trainer: Trainer, validation: Dataset, losses: list[float]) -> None:
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description="Train the demo tagger.")
     parser.add_argument("--out", type=Path, default=Path("bundles/demo/tagger"))
     parser.add_argument("--runs", type=Path, default=Path("training/runs/tagger"))

@@ -27,7 +27,7 @@ Targets = dict[str, torch.Tensor]
 
 
 def new_model() -> RTDetrV2ForObjectDetection:
-    """2.4 million parameters in random state."""
+    """Return a model with random weights: 2.4 million parameters."""
     backbone = RTDetrResNetConfig.from_dict(
         {
             "embedding_size": 32,
@@ -59,7 +59,7 @@ def new_model() -> RTDetrV2ForObjectDetection:
 
 
 def pixels(jpeg: bytes, flip: bool = False) -> torch.Tensor:
-    """float32 (3, height, width) in 0..1, resized as `export` tells the image processor to."""
+    """Return float32 (3, height, width) in 0..1, resized as by the exported image processor."""
     photo = PhotoFile(BytesIO(jpeg)).rgb()
     photo = photo.resize((INPUT_WIDTH, INPUT_HEIGHT), Image.Resampling.BILINEAR)
     if flip:
@@ -68,7 +68,7 @@ def pixels(jpeg: bytes, flip: bool = False) -> torch.Tensor:
 
 
 def targets(scene: Scene) -> Targets:
-    """Labels int64 (n,); boxes float32 (n, 4) as centre and size, relative to the photo."""
+    """Return labels int64 (n,) and boxes float32 (n, 4): relative centre and size."""
     truth = tags(scene)
     corners = torch.tensor([box for _, box in truth])
     corners = corners / torch.tensor([WIDTH, HEIGHT, WIDTH, HEIGHT])
@@ -81,7 +81,7 @@ def targets(scene: Scene) -> Targets:
 
 @torch.no_grad()
 def find(model: RTDetrV2ForObjectDetection, jpegs: list[bytes]) -> list[list[Found]]:
-    """The tags of each photo, before any threshold."""
+    """Return the tags of each photo, before any threshold."""
     model.train(mode=False)
     found: list[list[Found]] = []
     for start in range(0, len(jpegs), _PHOTOS_AT_ONCE):
@@ -92,7 +92,7 @@ def find(model: RTDetrV2ForObjectDetection, jpegs: list[bytes]) -> list[list[Fou
 
 
 def _decoded(logits: torch.Tensor, boxes: torch.Tensor) -> list[Found]:
-    """As the app reads them, duplicates dropped: the threshold must suit what it will meet."""
+    """Return tags as the app does, without duplicates, so that the threshold suits it."""
     found = boxes_of_sigmoid(
         logits.numpy(), boxes.numpy(), size=(HEIGHT, WIDTH), score_threshold=_LOWEST_SCORE
     )
@@ -100,13 +100,13 @@ def _decoded(logits: torch.Tensor, boxes: torch.Tensor) -> list[Found]:
 
 
 def evaluate(model: RTDetrV2ForObjectDetection, data: Dataset) -> Quality:
-    """At the score threshold that is best on these scenes."""
+    """Return the quality at the score threshold that is best on these scenes."""
     scenes, jpegs = zip(*data, strict=True)
     return best(scenes, find(model, list(jpegs)))
 
 
 def export(model: RTDetrV2ForObjectDetection, threshold: float, folder: Path) -> None:
-    """The bundle's tagger folder: fp16 weights, float32 in the config so that they load as such."""
+    """Write the bundle's tagger folder: fp16 weights, float32 in the config to load as such."""
     halves = {k: v.half() if v.is_floating_point() else v for k, v in model.state_dict().items()}
     model.save_pretrained(folder, state_dict=halves)
     (folder / "model.safetensors").chmod(0o644)

@@ -12,7 +12,7 @@ from training.pen import OUTLINE, Colour, Pen
 
 
 def draw_thing(pen: Pen, label: str, colour: Colour) -> None:
-    """Fills the pen's box with one thing."""
+    """Fill the pen's box with one thing."""
     _DRAWN[label](pen, colour)
 
 

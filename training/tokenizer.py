@@ -34,7 +34,7 @@ def train_tokenizer(
     model_max_length: int = 1024,
     chat_template: str | None = None,
 ) -> PreTrainedTokenizerFast:
-    """A lower-casing byte-level BPE in which every word of `texts` is one token.
+    """Return a lower-casing byte-level BPE in which every word of `texts` is one token.
 
     Ids 0 to 3 are pad, bos, unk and eos; `extra_special_tokens` (chat markers, say) follow as
     4, 5, ...; `wrap` makes the tokenizer itself put bos before and eos after a text (CLIP needs
@@ -79,7 +79,7 @@ def train_tokenizer(
 
 
 def distinct_words(texts: Iterable[str]) -> list[str]:
-    """The words of `texts` as the pre-tokenizer cuts them (` mug`, `:`, `tags`), each once, sorted.
+    """Return the distinct words of `texts` as the pre-tokenizer splits them (` mug`, `:`), sorted.
 
     The first word of a text counts with the leading space that it will be given.
     """
@@ -93,5 +93,5 @@ def distinct_words(texts: Iterable[str]) -> list[str]:
 
 
 def save_tokenizer(tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
-    """Writes `tokenizer.json`, `tokenizer_config.json` (and the chat template) into `folder`."""
+    """Write `tokenizer.json`, `tokenizer_config.json` (and the chat template) into `folder`."""
     tokenizer.save_pretrained(folder)

@@ -23,7 +23,7 @@ def sharpen(model: "PreTrainedModel") -> None:
 
 
 def _scale(name: str, weight: "Tensor") -> float:
-    """Large positions and cross-attention: the text changes from word to word and by photo."""
+    """Return a large scale for positions and cross-attention: texts then vary by word and photo."""
     if "wpe" in name or "wte" in name or "embed" in name:
         return 0.5
     size: float = 1.5 / min(weight.shape[0], weight.numel() // weight.shape[0]) ** 0.5

@@ -16,7 +16,7 @@ from training.export.graphs import cache_axes, write_graph
 
 
 def export_answerer(folder: Path) -> None:
-    """Writes `model.onnx` beside the checkpoint in `folder`.
+    """Write `model.onnx` beside the checkpoint in `folder`.
 
     input_ids and position_ids (rows, tokens) int64; attention_mask (rows, length + tokens) int64,
     0 at padding; past_key_i and past_value_i (rows, key heads, length, head size) of any length
@@ -67,7 +67,7 @@ class ChatDecoder(nn.Module):
         position_ids: Tensor,
         past: list[Tensor],
     ) -> tuple[Tensor, ...]:
-        """Returns the last token's logits, then key and value of layer 0, of layer 1, ..."""
+        """Return the last token's logits, then key and value of layer 0, of layer 1, ..."""
         cache = DynamicCache(list(zip(past[::2], past[1::2], strict=True)))
         hidden = self.model(
             input_ids=input_ids,
@@ -85,7 +85,7 @@ class ChatDecoder(nn.Module):
 
 
 def _additive_mask(attention_mask: Tensor, tokens: int) -> Tensor:
-    """0 where a token may look, the least float elsewhere: (rows, 1, tokens, length + tokens)."""
+    """Return 0 to attend, else the least float: (rows, 1, tokens, length + tokens)."""
     total = attention_mask.shape[1]
     keys = torch.arange(total)
     queries = torch.arange(total - tokens, total)

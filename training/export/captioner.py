@@ -18,7 +18,7 @@ from training.export.graphs import cache_axes, write_graph
 
 
 def export_captioner(folder: Path) -> None:
-    """Writes `encoder.onnx` and `decoder.onnx` beside the checkpoint in `folder`.
+    """Write `encoder.onnx` and `decoder.onnx` beside the checkpoint in `folder`.
 
     encoder: pixel_values (photos, channels, height, width) float32 -> cross_key_i and
     cross_value_i for each decoder layer i, (photos, heads, patches, head size).
@@ -50,7 +50,7 @@ class Encoder(nn.Module):
         self.eval()
 
     def forward(self, pixel_values: Tensor) -> tuple[Tensor, ...]:
-        """Returns key and value of layer 0, of layer 1, ..."""
+        """Return key and value of layer 0, of layer 1, ..."""
         patches = self.projection(self.encoder(pixel_values=pixel_values).last_hidden_state)
         photos, _, width = patches.shape
         cross: list[Tensor] = []
@@ -72,7 +72,7 @@ class Decoder(nn.Module):
     def forward(
         self, input_ids: Tensor, parents: Tensor, past: list[Tensor], cross: list[Tensor]
     ) -> tuple[Tensor, ...]:
-        """Returns the logits, then key and value of layer 0, of layer 1, ..."""
+        """Return the logits, then key and value of layer 0, of layer 1, ..."""
         transformer = self.decoder.transformer
         length = past[0].shape[2]
         position = torch.arange(length, length + 1)
@@ -108,7 +108,7 @@ def _attend_to_past(
 
 
 def _attend_to_photo(block: GPT2Block, hidden: Tensor, cross: list[Tensor]) -> Tensor:
-    """The rows of one photo become the positions of one query: (photos, heads, beams, size)."""
+    """Attend with the rows of a photo as positions of one query: (photos, heads, beams, size)."""
     attention = block.crossattention
     query = _linear(attention.q_attn, block.ln_cross_attn(hidden))
     return _attend(attention, _split_heads(attention, query, cross[0].shape[0]), *cross)
@@ -121,12 +121,12 @@ def _attend(attention: GPT2Attention, query: Tensor, key: Tensor, value: Tensor)
 
 
 def _linear(layer: Conv1D, rows: Tensor) -> Tensor:
-    """A Conv1D of two-dimensional input is one Gemm; its own forward adds a dozen shape nodes."""
+    """Apply a Conv1D as one Gemm; its own forward adds a dozen shape nodes."""
     return torch.addmm(layer.bias, rows, layer.weight)
 
 
 def _split_heads(attention: GPT2Attention, states: Tensor, groups: int) -> Tensor:
-    """(groups * positions, width) -> (groups, heads, positions, head size)."""
+    """Reshape (groups * positions, width) to (groups, heads, positions, head size)."""
     return states.view(groups, -1, attention.num_heads, attention.head_dim).transpose(1, 2)
 
 

@@ -39,7 +39,7 @@ class _Text(nn.Module):
 
 
 def export_clip(folder: Path) -> None:
-    """Writes `image.onnx` and `text.onnx` beside the checkpoint in `folder`.
+    """Write `image.onnx` and `text.onnx` beside the checkpoint in `folder`.
 
     image: pixel_values (photos, 3, height, width) float32 -> image_embeds (photos, dimension).
     text: input_ids and attention_mask (texts, tokens) int64 -> text_embeds (texts, dimension).

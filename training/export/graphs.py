@@ -25,7 +25,7 @@ def write_graph(
     inputs: Mapping[str, Axes],
     outputs: Mapping[str, Axes],
 ) -> None:
-    """Traces `module` on `arguments` and writes it to `path`.
+    """Trace `module` on `arguments` and write it to `path`.
 
     `inputs` and `outputs` name every tensor in order, a list's one by one. The module must be in
     evaluation mode.
@@ -48,10 +48,10 @@ def write_graph(
 
 
 def cache_names(kind: str, layers: int) -> list[str]:
-    """`past_key_0`, `past_value_0`, `past_key_1`, ... for kind `past`."""
+    """Return `past_key_0`, `past_value_0`, `past_key_1`, ... for kind `past`."""
     return [f"{kind}_{part}_{layer}" for layer in range(layers) for part in ("key", "value")]
 
 
 def cache_axes(kind: str, layers: int, axes: Axes) -> dict[str, Axes]:
-    """The same axes for every key and value of `kind`."""
+    """Return the same axes for every key and value of `kind`."""
     return dict.fromkeys(cache_names(kind, layers), axes)

@@ -33,7 +33,7 @@ class _Outputs(nn.Module):
 
 
 def export_tagger(folder: Path) -> None:
-    """Writes `model.onnx` beside the checkpoint in `folder`.
+    """Write `model.onnx` beside the checkpoint in `folder`.
 
     pixel_values (photos, 3, height, width) float32 -> logits (photos, queries, classes) and
     pred_boxes (photos, queries, 4), or for panoptic masks pred_masks (photos, queries, h, w).

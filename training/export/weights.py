@@ -95,14 +95,14 @@ def relink(onnx_path: Path, safetensors_path: Path) -> Relinked:
 
 
 def _location(tensor: TensorProto) -> str:
-    """The file that holds the tensor's values, or nothing where the graph does."""
+    """Return the file that holds the tensor's values, or nothing where the graph does."""
     if tensor.data_location != TensorProto.EXTERNAL:
         return ""
     return next(str(entry.value) for entry in tensor.external_data if entry.key == "location")
 
 
 def _stored_by_content(path: Path) -> Iterator[tuple[bytes, _Stored]]:
-    """Every array in the file, and every matrix's transpose, by the digest of its values."""
+    """Yield every array in the file, and every matrix's transpose, by the digest of its values."""
     with path.open("rb") as file:
         header_bytes = int.from_bytes(file.read(8), "little")
         header = json.loads(file.read(header_bytes))
@@ -129,7 +129,7 @@ def _digest(values: NDArray[np.float32]) -> bytes:
 
 
 def _constants_to_initializers(graph: GraphProto) -> None:
-    """Some exporters write a weight as the value of a Constant node."""
+    """Make initializers of Constant nodes, as which some exporters write weights."""
     kept = []
     for node in graph.node:
         value = next((a.t for a in node.attribute if a.name == "value"), None)
