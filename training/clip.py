@@ -19,11 +19,11 @@ from training.clip_model import (
     ROWS,
     SIZE,
     Teacher,
-    asked_alike,
     clip_tokenizer,
-    same_loss,
+    equal_key_loss,
+    question_key,
+    sample_caption,
     save_clip,
-    told,
 )
 from training.dataset import Dataset
 from training.patches import patch_truth
@@ -35,7 +35,7 @@ from training.scenes import Scene, canonical_caption
 BATCH = 128
 PEAK_RATE = 1e-3
 DECAY_FROM = 0.4
-WEIGHTS = {"told": 1.0, "room": 0.5, "question": 0.5, "dense": 0.5}
+WEIGHTS = {"caption": 1.0, "room": 0.5, "question": 0.5, "dense": 0.5}
 REPORT_EVERY_S = 240.0
 
 
@@ -67,7 +67,7 @@ class Training:
         self.learner.learn(torch.stack([WEIGHTS[name] * losses[name] for name in WEIGHTS]).sum())
 
     def _losses(self, scenes: Sequence[Scene], pixels: torch.Tensor) -> dict[str, torch.Tensor]:
-        captions = [told(scene, self.random) for scene in scenes]
+        captions = [sample_caption(scene, self.random) for scene in scenes]
         asked = [pair for scene in scenes for pair in ask_twice(scene, self.random)]
         targets = np.stack([patch_truth(scene, ROWS, COLUMNS).targets for scene in scenes])
         with torch.autocast("cpu", torch.bfloat16):
@@ -77,9 +77,9 @@ class Training:
             question_vectors = self.teacher.texts(typed)
             dense = self.teacher.dense_loss(patches, torch.from_numpy(targets))
         return {
-            "told": self.teacher.told_loss(photos, caption_vectors),
-            "room": same_loss(photos, [scene.room for scene in scenes]),
-            "question": same_loss(question_vectors, [asked_alike(q) for q in asked]),
+            "caption": self.teacher.caption_loss(photos, caption_vectors),
+            "room": equal_key_loss(photos, [scene.room for scene in scenes]),
+            "question": equal_key_loss(question_vectors, [question_key(q) for q in asked]),
             "dense": dense,
         }
 
@@ -99,7 +99,7 @@ def ask_twice(scene: Scene, random: Random) -> list[Question]:
         found = ask(random.choice(kinds), scene, random)
     for _ in range(6):
         again = ask(found.kind, scene, random)
-        if again is not None and asked_alike(again) == asked_alike(found):
+        if again is not None and question_key(again) == question_key(found):
             return [found, again]
     return [found]
 
@@ -129,7 +129,7 @@ def scores(teacher: Teacher, validation: Dataset, bank: Dataset) -> str:
     )
     pairs = list(zip(asked, likeness.argmax(-1).tolist(), strict=True))
     kind = sum(q.kind == solved[i].kind for q, i in pairs) / len(pairs)
-    same = sum(asked_alike(q) == asked_alike(solved[i]) for q, i in pairs) / len(pairs)
+    same = sum(question_key(q) == question_key(solved[i]) for q, i in pairs) / len(pairs)
     return (
         f"recall@1 {at_1:.3f} @16 {at_16:.3f} of {len(scenes)} captions; nearest of "
         f"{len(bank_scenes)} photos in the same room {room / len(scenes):.3f}; nearest question "

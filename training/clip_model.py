@@ -1,8 +1,8 @@
 """The demo CLIP: its shape, its losses, and how it is saved.
 
-Beside CLIP's own loss between photos and captions it is told two things that the example bank lives
-from: photos of one room belong together, and so do questions of one kind about one subject. The
-sum of both cosines then finds "the same question, asked in the same room".
+Besides CLIP's own loss between photos and captions, two losses serve the example bank: photos of
+one room attract each other, and so do questions of one kind about one subject. The sum of both
+cosines then finds "the same question, asked in the same room".
 """
 
 import copy
@@ -68,13 +68,13 @@ def new_clip(vocabulary_size: int) -> CLIPModel:
     return model
 
 
-def told(scene: Scene, random: Random) -> str:
+def sample_caption(scene: Scene, random: Random) -> str:
     """Return one of the scene's captions; those that mention a room name it."""
     text = random.choice(caption_variants(scene))
     return text.replace("a room", article(scene.room))
 
 
-def asked_alike(question: Question) -> Hashable:
+def question_key(question: Question) -> Hashable:
     """Return a key that is equal for questions with the same meaning for a scene."""
     directed = question.kind in ("beside", "side") and "right" in question.question
     return (question.kind, question.subject, directed)
@@ -103,7 +103,7 @@ class Teacher(nn.Module):
         )
         return functional.normalize(self.model.text_projection(out.pooler_output).float(), dim=-1)
 
-    def told_loss(self, photos: torch.Tensor, captions: torch.Tensor) -> torch.Tensor:
+    def caption_loss(self, photos: torch.Tensor, captions: torch.Tensor) -> torch.Tensor:
         """Return CLIP's symmetric contrastive loss between photos and captions of the batch."""
         logits = self.model.logit_scale.exp().clamp(max=100) * photos @ captions.T
         own = torch.arange(len(logits))
@@ -121,7 +121,7 @@ class Teacher(nn.Module):
         return torch.stack(losses).mean()
 
 
-def same_loss(vectors: torch.Tensor, keys: Sequence[Hashable]) -> torch.Tensor:
+def equal_key_loss(vectors: torch.Tensor, keys: Sequence[Hashable]) -> torch.Tensor:
     """Return the supervised contrastive loss over equal keys (Khosla et al. 2020)."""
     number: dict[Hashable, int] = {}
     ids = torch.tensor([number.setdefault(key, len(number)) for key in keys])

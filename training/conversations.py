@@ -184,7 +184,7 @@ def few_shot(
     final = Turn(caption, labels, own)
     turns = [*examples, final]
     typed = rng.random() < 0.4
-    told = _as_this_household_tells(turns, rng)
+    told = _with_random_owners(turns, rng)
     if typed:
         told[-1] = replace(
             told[-1],
@@ -197,7 +197,7 @@ EXAMPLE_WEIGHT = 0.3
 """Of an example's answer in the loss: the own answer is the one that is wanted."""
 
 
-def _as_this_household_tells(turns: list[Turn], rng: Random) -> list[Turn]:
+def _with_random_owners(turns: list[Turn], rng: Random) -> list[Turn]:
     """Replace owners by those of a random household; the last answer is `unknown` if no turn tells.
 
     Within the examples such an answer stays, and has no weight.

@@ -17,7 +17,13 @@ from transformers import (
 from training.caption_model import LONGEST_CAPTION, Lesson, caption_tokenizer, dense_truth
 from training.caption_quality import attribute_scores, facts
 from training.clip import assert_every_word_counts, recall
-from training.clip_model import Teacher, asked_alike, clip_tokenizer, same_loss, told
+from training.clip_model import (
+    Teacher,
+    clip_tokenizer,
+    equal_key_loss,
+    question_key,
+    sample_caption,
+)
 from training.drawing import draw_jpeg
 from training.patches import IGNORED, SHOWN, TARGETS, patch_truth, spoken_of
 from training.photos import normalised, processor_config, resized
@@ -184,8 +190,8 @@ def test_a_text_tower_that_pools_elsewhere_is_noticed() -> None:
 def test_vectors_with_one_key_should_be_close() -> None:
     near, far = torch.eye(4)[[0, 0, 1, 1]], torch.eye(4)[[0, 1, 0, 1]]
     keys = ["a", "a", "b", "b"]
-    assert same_loss(near, keys) < same_loss(far, keys)
-    assert same_loss(near, list("abcd")) == 0
+    assert equal_key_loss(near, keys) < equal_key_loss(far, keys)
+    assert equal_key_loss(near, list("abcd")) == 0
 
 
 def test_questions_are_alike_when_only_their_words_differ() -> None:
@@ -193,15 +199,15 @@ def test_questions_are_alike_when_only_their_words_differ() -> None:
         return Question("beside", text, "mug", "clock")
 
     one = beside("what is directly to the right of the clock?")
-    assert asked_alike(one) == asked_alike(
+    assert question_key(one) == question_key(
         beside("what stands directly to the right of the clock?")
     )
-    assert asked_alike(one) != asked_alike(beside("what is directly to the left of the clock?"))
+    assert question_key(one) != question_key(beside("what is directly to the left of the clock?"))
 
 
 def test_captions_for_clip_name_the_room() -> None:
     random = Random(0)
-    said = {told(SCENE, random) for _ in range(50)}
+    said = {sample_caption(SCENE, random) for _ in range(50)}
     assert any("a kitchen with" in text for text in said)
     assert not any("a room" in text for text in said)
 
