@@ -38,20 +38,20 @@ class StageModel(Record):
     spread: tuple[float, ...]
     """What single runs on a GPU are times the fit, as even quantiles; their mean is 1."""
     calls_s: tuple[float, ...] = ()
-    """Of a hosted stage: what calls took."""
+    """Latencies of calls to a hosted stage, in seconds."""
     items_per_call: int = 1
     max_items: int
-    """Largest batch in calls, and `max_rate` the most calls a second of one replica: as seen."""
+    """Largest batch in calls, and `max_rate` the highest measured calls per second of a replica."""
     max_rate: float
     niceness: int = 0
     """Increment of its model threads' nice value, as measured; no plan changes it."""
 
     def run_s(self, items: float) -> float:
-        """Return what a run of so many items takes on a core or GPU of its own."""
+        """Return the seconds of a model run on `items` items, on a core or GPU of its own."""
         return self.per_run_s + self.per_item_s * items
 
     def per_answer_s(self, items: float | None = None) -> float:
-        """Return the seconds that an answer costs in batches of so many, by default the largest."""
+        """Return the seconds per answer in batches of `items`, by default the largest."""
         items = items or self.max_items
         return self.run_s(items) / items
 
@@ -64,41 +64,41 @@ class StageModel(Record):
 
 
 class Model(Record):
-    """All that a simulation needs to know of an app."""
+    """Model of an app, as the simulation needs it."""
 
     cores: float
     own_cores: float
-    """Busy whatever is asked, with what Ray, proxy, ingress and client do by the second."""
+    """CPU cores used without any load, by Ray, proxy, ingress and client."""
     replica_cores: float = 0.0
-    """As much for every replica of a stage: Ray's own threads in it."""
+    """The same for each replica of a stage: Ray's own threads in it."""
     foreign_cores: float
-    """Busy with other programs."""
+    """CPU cores used by other programs."""
     stages: dict[str, StageModel]
     ingress_s: float
-    """Processor seconds of the ingress for an answer, and `plane_s` of proxy and client."""
+    """CPU seconds of the ingress per answer, and `plane_s` of proxy and client."""
     plane_s: float
     pause_s: float = 0.0
-    """What an answer waits beside all work: hops, timers, wake-ups."""
+    """Seconds that an answer waits besides all work: hops, timers, wake-ups."""
     pace: tuple[tuple[float, float], ...] = ((float("inf"), 1.0),)
-    """How the cores' speed wandered, second by second (see `cores.Pace`)."""
+    """Speed of the cores over time (see `cores.Pace`)."""
     usable: float = 1.0
-    """Share of the cores that work can use where it never lacks: the rest waits for wake-ups."""
+    """Share of the cores that a saturated app can use; the rest is lost to wake-ups."""
     yielding: float = 1.0
-    """Share of a nice value that tells: Linux weighs the threads of one core by it, and which are
-    on one core is chance."""
+    """Effective share of nice values: Linux applies them among the threads of one core, and which
+    threads share a core is random."""
     alone_s: float
     ingress_max_rate: float
     drift: float = 0.0
-    """Standard deviation, as a share, of what equal work took in parts of the load test."""
+    """Standard deviation, as a share, of the time of equal work between parts of the load test."""
     most_busy: float = 1.0
-    """Share of the cores that was busy in the busiest part."""
+    """Highest CPU utilization of a part."""
 
     def taken_cores(self, replicas: int) -> float:
-        """Return the cores that are busy whatever is asked, with so many replicas of all stages."""
+        """Return the CPU cores used without any load, with `replicas` of all stages together."""
         return self.own_cores + self.replica_cores * replicas + self.foreign_cores
 
     def free_cores(self, cores: float, replicas: int) -> float:
-        """Return what is left of so many cores for answers."""
+        """Return the CPU cores that are left for answers."""
         return cores * self.usable - self.taken_cores(replicas)
 
 

@@ -1,8 +1,7 @@
-"""The load test that plans rest on: each stage alone, the whole one at a time, full, and in steps.
+"""The load test for plans: each stage alone, then answers with one caller, saturated, and in steps.
 
-Seconds of a run are told from a saturated stage: with enough callers its model never rests, so
-time divided by runs is what a run takes. Where the app's processes can be seen, their processor
-time by stage is kept too.
+The time of a model run comes from a saturated stage: with enough callers its model is never idle,
+so it is time divided by runs. If the app runs on this machine, CPU time by stage is measured too.
 """
 
 import time
@@ -47,19 +46,19 @@ ALONE: tuple[Target, ...] = ("captioner", "tagger", "retriever")
 
 @dataclass(frozen=True)
 class Steps:
-    """How much load a profile is made of, and for how long."""
+    """Load of the parts of a load test, and their duration."""
 
     alone_callers: tuple[int, ...] = (1, 4, 16)
     alone_s: float = 4
     full_callers: int = 8
     shares: tuple[float, ...] = (0.3, 0.55, 0.8)
-    """Of the rate that `full_callers` reach."""
+    """Shares of the rate that `full_callers` reach."""
     step_s: float = 15
     rounds: int = 1
-    """Of all of it: where cores are fast and slow by the minute, one round sees one such minute."""
+    """Repetitions of all parts: on virtual cores, speed changes from minute to minute."""
 
     def run(self, test: "LoadTest") -> list[Part]:
-        """Return what was seen of each stage alone, the whole one at a time, full, and in steps."""
+        """Return the measured parts, in order."""
         return [part for number in range(self.rounds) for part in self._round(test, number)]
 
     def _round(self, test: "LoadTest", number: int) -> list[Part]:
@@ -94,9 +93,9 @@ def measure(
         metrics_url: Its metrics in Prometheus' text format.
         asked: Questions, asked in turn.
         steps: How much load.
-        cores: That the app's replicas share; unset takes this machine's, where it runs here.
+        cores: CPU cores that the app's replicas share; default: this machine's, if it runs here.
         on_gpu: Stages whose model runs on a GPU.
-        tell: Told of every part.
+        tell: Called with a line for every part.
 
     Raises:
         CapacityError: The app or its metrics are not there.
@@ -137,7 +136,7 @@ def _device(stage: str, counts: prometheus.Counts, on_gpu: Sequence[str]) -> Dev
 
 
 class LoadTest:
-    """Sends load and keeps what is seen of it."""
+    """Sends load and records the results."""
 
     def __init__(
         self, load: Client, metrics_url: str, app: LocalApp | None, tell: Callable[[str], None]
@@ -146,7 +145,7 @@ class LoadTest:
         self.items_per_call: dict[str, int] = {}
 
     def closed(self, target: Target, callers: int, seconds: float) -> Part:
-        """Return what so many callers saw, each of whom waits for the answer to its last."""
+        """Return a part with closed load: `callers`, each waiting for its last answer."""
         self._tell(f"{target}: {callers} at a time")
         return self._part(
             lambda: closed(self._send(target), callers=callers, seconds=seconds),
@@ -155,7 +154,7 @@ class LoadTest:
         )
 
     def open(self, rate: float, seconds: float, seed: int) -> Part:
-        """Return what a crowd saw that does not wait (Poisson)."""
+        """Return a part with open load (Poisson arrivals)."""
         self._tell(f"answers: {rate:.1f} a second")
         moments = arrivals(rate, seconds, seed)
         if not moments:

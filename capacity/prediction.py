@@ -51,7 +51,7 @@ class Band(Record):
 
 
 class Prediction(Record):
-    """What a rate does to an app."""
+    """Predicted results of a rate."""
 
     rate: float
     answers_per_s: Band
@@ -94,12 +94,11 @@ def as_measured(measurements: Measurements, *, max_in_flight: int = 256) -> Sett
 
 
 def calibrated(model: Model, measurements: Measurements) -> Model:
-    """Return the model with what its work does not explain.
+    """Return the model with `yielding`, `usable` and `pause_s` calibrated.
 
-    As many callers as keep the app full tell, by their batches, how far nice values tell and, by
-    the cores that they keep busy, the share that work can use. The load test's rates tell, by their
-    quick answers, what an answer waits beside all work. All are taken at the speed that the cores
-    had then.
+    The saturated parts give the effective share of nice values, from their batches, and the usable
+    share of the cores, from their utilization. The open parts give the wait besides all work, from
+    their quick answers. Each is simulated at the speed that the cores had then.
     """
     setting = as_measured(measurements)
     full = measurements.full()
@@ -110,7 +109,7 @@ def calibrated(model: Model, measurements: Measurements) -> Model:
 
 
 def _pause_s(model: Model, setting: Setting, measurements: Measurements) -> float:
-    """Return what quick answers of the load test's own rates took beyond what is simulated."""
+    """Return by how many seconds quick answers of the open parts exceed the simulation."""
     missing_s = []
     for part in (part for part in measurements.answers("open") if part.took_s):
         app = slowed(model, slowness(model, setting.stage_replicas, [part]))
@@ -122,7 +121,7 @@ def _pause_s(model: Model, setting: Setting, measurements: Measurements) -> floa
 
 
 def _yielding(model: Model, setting: Setting, full: Sequence[Part]) -> float:
-    """Return the share of nice values with which stages that yield have the batches they had."""
+    """Return the effective share of nice values that reproduces the measured batches."""
     yielding = [name for name, stage in setting.stages.items() if stage.niceness]
     work = [part.stages[name] for part in full for name in yielding]
     runs, least, most = sum(each.runs for each in work), 0.0, 1.0
@@ -138,7 +137,7 @@ def _yielding(model: Model, setting: Setting, full: Sequence[Part]) -> float:
 
 
 def _usable(model: Model, setting: Setting, full: Sequence[Part]) -> float:
-    """Return the cores that were busy, as a share of those that would be if none ever waited.
+    """Return the measured CPU utilization, as a share of the simulated one.
 
     If they are unknown, it follows from the answers per second.
     """
@@ -153,7 +152,7 @@ def _usable(model: Model, setting: Setting, full: Sequence[Part]) -> float:
 
 
 def _while_full(model: Model, setting: Setting, full: Sequence[Part], **changes: float) -> Outcome:
-    """Return what the callers who kept the app full would see of a changed model."""
+    """Return the simulated result of the saturated part with a changed model."""
     slow = slowness(model, setting.stage_replicas, full)
     app = slowed(model.model_copy(update=changes), slow)
     seconds = CALIBRATED_ON / answered_per_s(full)
@@ -163,7 +162,7 @@ def _while_full(model: Model, setting: Setting, full: Sequence[Part], **changes:
 def predict(
     model: Model, setting: Setting, moments: Sequence[float], rate: float, *, draws: int = DRAWS
 ) -> Prediction:
-    """Return what questions at those moments will see."""
+    """Return the prediction for questions at these arrival times."""
     outcomes = [
         simulate(app, setting, moments, seed=seed) for seed, app in enumerate(_apps(model, draws))
     ]

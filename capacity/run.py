@@ -32,7 +32,7 @@ from load_tests.client.traffic import Client, closed
 from serve.cli.ray_environment import free_port
 
 REPLAYED = (0.8, 1.0)
-"""Shares of the target's rate."""
+"""Rates to replay, as shares of the target's."""
 REPLAY_S = 60.0
 _UNBOUNDED = {"limits": {"max_concurrent_requests": 64}}
 """So that a load test of an app started here is answered and not refused."""

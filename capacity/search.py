@@ -32,9 +32,9 @@ from load_tests.client.traffic import arrivals
 SERVED = 0.995
 """Least share of the questions that a plan must answer."""
 BUSY = 0.7
-"""Of what can be used at all, at most, where the search begins."""
+"""Highest utilization with which the search starts."""
 QUESTIONS = (200, 1000)
-"""In one simulation: enough for a p95, few enough for a search."""
+"""Questions in one simulation: enough for a p95, few enough for a search."""
 PATIENCE = 4
 """Steps without a better p95 after which the search gives up."""
 

@@ -36,12 +36,12 @@ class Setting(Record):
     stages: dict[str, StageSetting]
     ingress_replicas: int = 1
     max_in_flight: int = 256
-    """Of one ingress replica; more are refused."""
+    """Largest number of concurrent requests of an ingress replica; more are refused."""
     cores: float
-    """Of all nodes together, and `gpus`."""
+    """CPU cores of all nodes together, and `gpus` likewise."""
     gpus: float = 0.0
     rate_limit: float | None = None
-    """Calls a second that a hosted language model accepts."""
+    """Rate limit of a hosted language model, in calls per second."""
 
     @property
     def stage_replicas(self) -> int:
@@ -65,11 +65,11 @@ class Outcome:
 
     @property
     def served_share(self) -> float:
-        """Answers to all that asked."""
+        """Share of the questions that were answered."""
         return len(self.took_s) / max(1, len(self.took_s) + self.refused)
 
     def quantile_s(self, share: float) -> float:
-        """Return what that share of the answers took at most; infinite where there is none."""
+        """Return a quantile of the latency in seconds; infinite without answers."""
         return float(np.quantile(np.array(self.took_s), share)) if self.took_s else float("inf")
 
 

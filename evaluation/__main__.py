@@ -38,22 +38,27 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 @app.command()
 def main(
-    bundle: Annotated[Path, typer.Option(help="Folder or file of the bundle.")] = Path(
-        "bundles/demo"
-    ),
+    bundle: Annotated[
+        Path, typer.Option(help="Bundle: folder, or file that names every model.")
+    ] = Path("bundles/demo"),
     scenes: Annotated[
-        int, typer.Option(min=1, max=100_000, help="Held-out scenes; about 12 questions each.")
+        int,
+        typer.Option(
+            min=1, max=100_000, help="Number of held-out scenes, about 12 questions each."
+        ),
     ] = 200,
-    ablations: Annotated[bool, typer.Option(help="Also leave out one stage at a time.")] = True,
+    ablations: Annotated[
+        bool, typer.Option(help="Also evaluate without one stage at a time.")
+    ] = True,
     n_shot: Annotated[
-        int | None, typer.Option(min=0, max=64, help="Examples a prompt; unset as when serving.")
+        int | None, typer.Option(min=0, max=64, help="Examples per prompt; default: the server's.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Which questions are asked of a scene.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed of the questions about a scene.")] = 0,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads of each model.")] = CORES,
     engine: Annotated[str, typer.Option(help="onnx or torch.")] = "onnx",
-    json_file: Annotated[Path, typer.Option("--json", help="File that gets every figure.")] = Path(
-        "build/evaluation.json"
-    ),
+    json_file: Annotated[
+        Path, typer.Option("--json", help="Output file with every figure.")
+    ] = Path("build/evaluation.json"),
 ) -> None:
     """Measure how well a bundle answers questions about scenes that nothing was trained on."""
     console = Console()

@@ -1,6 +1,6 @@
-"""What the language model is shown: the whole chain, and the chain without one of its stages.
+"""Conditions of an evaluation: all stages, and all but one (ablations).
 
-If an ablation answers as well as the whole, the stage that it leaves out earns nothing.
+If an ablation answers as well as all stages, the one that it leaves out is not worth its cost.
 """
 
 from dataclasses import dataclass

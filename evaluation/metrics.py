@@ -1,4 +1,4 @@
-"""Scores of answers, tags and retrieval, and how sure they are.
+"""Scores of answers, tags and retrieval, with confidence intervals.
 
 All are strict: an answer is right or wrong as a whole, and a tie in a ranking counts against us.
 """

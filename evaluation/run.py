@@ -22,12 +22,12 @@ BATCH = 16
 Retrieved = Sequence[tuple[Example, ...]]
 """For each question the examples found, most similar first."""
 Progress = Callable[[str, int, int], None]
-"""Called with what is being done, how much of it is done, and how much there is."""
+"""Called with the name of a step, the number done and the total."""
 
 
 @dataclass(frozen=True)
 class Answers:
-    """What was answered under one condition, in the order of the dataset's cases."""
+    """Answers under one condition, in the order of the dataset's cases."""
 
     condition: Condition
     texts: tuple[str, ...]
@@ -85,7 +85,7 @@ def evaluate(
 
 @dataclass(frozen=True)
 class _Exam:
-    """The questions and all that does not change from condition to condition."""
+    """The questions, and all that is the same for every condition."""
 
     dataset: Dataset
     stages: Stages
@@ -151,7 +151,7 @@ def _length(prompt: Prompt) -> int:
 
 
 def _see(scenes: Sequence[Scene], stages: Stages, progress: Progress) -> list[Seen]:
-    """Return what the stages make of each scene's photo, drawn a batch at a time."""
+    """Return the results of the stages for each scene's photo, drawn a batch at a time."""
     seen: list[Seen] = []
     for start in range(0, len(scenes), BATCH):
         photos = [decode_jpeg(draw_jpeg(scene)) for scene in scenes[start : start + BATCH]]

@@ -28,20 +28,22 @@ _DRAW = {
     "text": draw_text,
 }
 _TOP = 56
-"""Pixels of a page's title."""
+"""Height of a page's title, in pixels."""
 _HEAD = 34
-"""Pixels of a panel's."""
+"""Height of a panel's title, in pixels."""
 _POINTS = 240
 _LEAST_STEP_S = 5
 
 
 def main() -> None:
-    """Draw the pages that are asked for."""
+    """Draw every page."""
     parser = argparse.ArgumentParser(prog="python -m dashboards.preview", description=__doc__)
-    parser.add_argument("--prometheus", required=True, help="its address, as http://127.0.0.1:9090")
-    parser.add_argument("--minutes", type=float, default=15, help="how far back")
-    parser.add_argument("--end", type=float, help="seconds since 1970; now, if left out")
-    parser.add_argument("--window", default="1m", help="of rates; at least four scrapes")
+    parser.add_argument(
+        "--prometheus", required=True, help="URL of Prometheus, such as http://127.0.0.1:9090"
+    )
+    parser.add_argument("--minutes", type=float, default=15, help="minutes to draw")
+    parser.add_argument("--end", type=float, help="end as Unix time; default: now")
+    parser.add_argument("--window", default="1m", help="window of rates; at least four scrapes")
     parser.add_argument("--stages", nargs="*", default=[], help="rows that repeat; all if none")
     parser.add_argument("--out", type=Path, required=True, help="folder")
     asked = parser.parse_args()
@@ -61,8 +63,8 @@ def draw(page: Mapping[str, Any], source: Prometheus, window: str, stages: Seque
 
     Args:
         page: Grafana's JSON.
-        source: Its values, and of which time.
-        window: Of rates.
+        source: Prometheus and the time range.
+        window: Window of rates.
         stages: Those for which rows are repeated; all that may have replicas if empty.
     """
     known = stages or [each.labels["deployment"] for each in source.at_end(replicas.most(Scope()))]
@@ -101,7 +103,7 @@ def _heading(canvas: Canvas, row: Placed) -> None:
 
 
 def _ground(canvas: Canvas, place: Placed) -> tuple[float, float, float, float]:
-    """Draw a panel without its content, and return where that goes."""
+    """Draw the frame of a panel, and return the place of its content."""
     x, y, width, height = place.pixels
     y += _TOP
     canvas.box(x, y, width, height)

@@ -1,4 +1,4 @@
-"""A dark sheet in pixels, from the top left, with boxes, words and axes on it."""
+"""A dark canvas with boxes, text and axes, in pixels from the top left."""
 
 from functools import cache
 from pathlib import Path
@@ -29,7 +29,7 @@ _DPI = 100
 
 
 class Canvas:
-    """One picture that grows out of calls and is saved at the end."""
+    """One picture."""
 
     def __init__(self, width: int, height: int) -> None:
         self.width, self.height = width, height
@@ -41,7 +41,7 @@ class Canvas:
         self._figure.savefig(file, dpi=_DPI, facecolor=SHEET, pil_kwargs={"optimize": True})
 
     def box(self, x: float, y: float, width: float, height: float) -> None:
-        """Draw the ground of a panel."""
+        """Draw the background of a panel."""
         shape = FancyBboxPatch(
             (x / self.width, 1 - (y + height) / self.height),
             width / self.width,
@@ -67,7 +67,7 @@ class Canvas:
         align: Literal["left", "center", "right"] = "left",
         bold: bool = False,
     ) -> None:
-        """Write words whose middle is at `y`; dollars are no formulas here."""
+        """Write text vertically centred on `y`; a dollar sign starts no formula."""
         self._figure.text(
             x / self.width,
             1 - y / self.height,
@@ -92,7 +92,7 @@ class Canvas:
 
 @cache
 def width_of(words: str, size: float, *, bold: bool = False) -> float:
-    """Return how many pixels wide words would be at most: letters are drawn on whole pixels."""
+    """Return the largest width of a text in pixels: letters are drawn on whole pixels."""
     if not words.strip():
         return 0
     font = FontProperties(weight="bold" if bold else "normal")
@@ -101,7 +101,7 @@ def width_of(words: str, size: float, *, bold: bool = False) -> float:
 
 
 def shortened(words: str, size: float, width: float) -> str:
-    """Return words cut so that they are at most `width` pixels wide."""
+    """Return the text, truncated to at most `width` pixels."""
     if width_of(words, size) <= width:
         return words
     while words and width_of(words + "…", size) > width:

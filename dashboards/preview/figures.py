@@ -1,4 +1,4 @@
-"""Panels of values of now: numbers, bars, tables; and words."""
+"""Panels of current values (numbers, bars, tables) and text panels."""
 
 import math
 import re
@@ -13,7 +13,7 @@ from dashboards.preview.values import written
 
 
 def draw_number(frame: Frame) -> None:
-    """Draw the value of now, large, on how it came to it."""
+    """Draw a stat panel: the current value over its sparkline."""
     named = frame.lines()
     if not named:
         frame.nothing()
@@ -37,7 +37,7 @@ def draw_number(frame: Frame) -> None:
 
 
 def draw_bars(frame: Frame) -> None:
-    """Draw a bar for each value of now."""
+    """Draw a bar for each current value."""
     named = frame.lines()
     if not named:
         frame.nothing()
@@ -96,7 +96,7 @@ def _cell(value: float, style: dict[str, Any]) -> tuple[str, str]:
 
 
 def draw_text(frame: Frame) -> None:
-    """Draw words; of Markdown only paragraphs and lists are kept apart."""
+    """Draw a text panel; of Markdown, only paragraphs and lists are recognised."""
     y = frame.y + 10
     for paragraph in re.split(r"\n(?=\n|\d\.)", frame.panel["options"]["content"]):
         words = re.sub(r"[*`]", "", " ".join(paragraph.split()))

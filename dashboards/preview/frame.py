@@ -1,4 +1,4 @@
-"""The inside of one panel, and what its JSON says about names, units and colours."""
+"""The content of one panel, with names, units and colours from its JSON."""
 
 import math
 import re
@@ -14,7 +14,7 @@ from dashboards.preview.prometheus import Line, Prometheus
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """Where the content of a panel goes, and where its values come from."""
+    """Place of a panel's content, and the source of its values."""
 
     canvas: Canvas
     place: Placed
@@ -25,7 +25,7 @@ class Frame:
     prometheus: Prometheus
     window: str
     marks: Sequence[tuple[float, str]] = ()
-    """Times at which something began, and the colour of each."""
+    """Times of annotations, and the colour of each."""
 
     @property
     def panel(self) -> dict[str, Any]:
@@ -39,7 +39,7 @@ class Frame:
 
     @property
     def limits(self) -> list[tuple[float, str]]:
-        """From which value on which colour."""
+        """Lower bound and colour of each threshold."""
         steps = self.panel["fieldConfig"]["defaults"].get("thresholds", {}).get("steps", [])
         return [
             (-math.inf if each["value"] is None else each["value"], each["color"]) for each in steps
@@ -55,12 +55,12 @@ class Frame:
         return [each for each in named if not math.isnan(each[1].last)]
 
     def nothing(self) -> None:
-        """Say that there is no data."""
+        """Write that there is no data."""
         x, y = self.x + self.width / 2, self.y + self.height / 2
         self.canvas.text(x, y, "No data", colour=FAINT, align="center")
 
     def colour(self, value: float) -> str:
-        """Return the colour that the panel's limits give a value."""
+        """Return the colour of a value by the panel's thresholds."""
         return NAMED[[colour for least, colour in self.limits if value >= least][-1]]
 
 

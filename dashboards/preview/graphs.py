@@ -1,4 +1,4 @@
-"""Panels over time: lines, spreads, and the small line below a number."""
+"""Panels over time: lines, heatmaps, and the sparkline below a number."""
 
 import math
 from collections.abc import Sequence
@@ -43,7 +43,7 @@ def draw_lines(frame: Frame) -> None:
 
 
 def draw_spread(frame: Frame) -> None:
-    """Draw how the values of a histogram spread over time."""
+    """Draw a heatmap of a histogram over time."""
     lines = {float(line.labels["le"]): line for _, line in frame.lines()}
     edges = sorted(lines)
     if not edges:
@@ -68,7 +68,7 @@ def draw_spread(frame: Frame) -> None:
 
 
 def draw_sparkline(frame: Frame, line: Line) -> None:
-    """Draw how a value came to be what it is, in the lower part of its panel."""
+    """Draw a sparkline in the lower part of the panel."""
     colour = frame.colour(line.last)
     axes = frame.canvas.axes(
         frame.x + 1, frame.y + frame.height * 0.62, frame.width - 2, frame.height * 0.36

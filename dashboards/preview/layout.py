@@ -1,4 +1,4 @@
-"""Which panels are where: repeated rows unrolled, grid turned into pixels."""
+"""Layout of panels: repeated rows unrolled, grid converted to pixels."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

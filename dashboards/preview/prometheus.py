@@ -1,4 +1,4 @@
-"""What a Prometheus says: series over a span of time, and values at its end."""
+"""Queries to Prometheus: series over a time range, and values at its end."""
 
 import math
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Prometheus:
-    """One server and the span of time that is looked at."""
+    """One server and a time range."""
 
     url: str
     start: float

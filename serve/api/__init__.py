@@ -1,1 +1,1 @@
-"""The HTTP API: what a request may be, what it is answered, and how failures are told."""
+"""The HTTP API: requests, responses and problem documents."""
