@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 import yaml
-from chart.rendering import CHART, one, render, value_sets
 from pydantic import BaseModel
 from ray.serve.schema import ServeDeploySchema
+from support.chart_rendering import CHART, one, render, value_sets
 
 from deployments.settings import AnswererSettings, Price, Scaling
 from serve import config_files

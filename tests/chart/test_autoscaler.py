@@ -3,10 +3,10 @@
 from typing import Any
 
 import pytest
-from chart.rendering import one, render, value_sets
 from ray.autoscaler._private.kuberay.autoscaling_config import (
     _derive_autoscaling_config_from_ray_cr,
 )
+from support.chart_rendering import one, render, value_sets
 
 SETS = value_sets()
 

@@ -5,7 +5,7 @@ from functools import cache
 from typing import Any
 
 import pytest
-from chart.rendering import CHART, refusal, render
+from support.chart_rendering import CHART, refusal, render
 
 REFUSAL = re.compile(r'fail \(?(?:printf )?"((?:[^"\\]|\\.)*)"')
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from chart.rendering import ROOT, SIMULATOR, one, render
+from support.chart_rendering import ROOT, SIMULATOR, one, render
 
 from serve import config_files
 

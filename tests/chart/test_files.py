@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 import yaml
-from chart.rendering import CHART, ROOT, objects, render
+from support.chart_rendering import CHART, ROOT, objects, render
 
 RULES = {
     "groups": [

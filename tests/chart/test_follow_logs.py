@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from chart.rendering import CHART
+from support.chart_rendering import CHART
 
 SCRIPT = CHART / "files" / "follow_logs.py"
 PATIENCE_S = 20

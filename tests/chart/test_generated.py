@@ -14,7 +14,7 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
-from chart.rendering import CHART, ROOT, render, run, value_sets
+from support.chart_rendering import CHART, ROOT, render, run, value_sets
 
 from tools import chart_values
 

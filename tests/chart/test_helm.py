@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from chart.rendering import CHART, KUBERNETES, run, value_sets
+from support.chart_rendering import CHART, KUBERNETES, run, value_sets
 
 SETS = value_sets()
 

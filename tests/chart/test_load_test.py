@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 import pytest
-from chart.rendering import ROOT, objects, render
+from support.chart_rendering import ROOT, objects, render
 
 from load_tests.shapes import SHAPES
 from tools.chart_values import SCHEMA

@@ -4,7 +4,7 @@ import copy
 from typing import Any
 
 import pytest
-from chart.rendering import ALTERNATIVES, RELEASE, one, pod_templates, render, value_sets
+from support.chart_rendering import ALTERNATIVES, RELEASE, one, pod_templates, render, value_sets
 
 SETS = value_sets()
 

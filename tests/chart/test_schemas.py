@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import yaml
-from chart.rendering import ALTERNATIVES, objects, render, run, value_sets
+from support.chart_rendering import ALTERNATIVES, objects, render, run, value_sets
 
 SETS = value_sets()
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from chart.rendering import (
+from support.chart_rendering import (
     ALTERNATIVES,
     EVERYTHING,
     objects,

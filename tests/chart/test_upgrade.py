@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from chart.rendering import CHART, one, render, value_sets
+from support.chart_rendering import CHART, one, render, value_sets
 
 SETS = value_sets()
 

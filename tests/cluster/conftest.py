@@ -12,9 +12,9 @@ import uuid
 from collections.abc import Iterator
 
 import pytest
-from cluster.commands import CommandError, kubectl, read, wait_for
-from cluster.load import Asker
-from cluster.release import Release
+from support.cluster.commands import CommandError, kubectl, read, wait_for
+from support.cluster.load import Asker
+from support.cluster.release import Release
 
 IMAGE = os.environ.get("ADMIRER_TEST_IMAGE", "admirer:dev")
 LOAD_TEST_IMAGE = os.environ.get("ADMIRER_LOAD_TEST_IMAGE", "admirer-load-test:dev")

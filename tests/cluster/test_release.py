@@ -8,11 +8,11 @@ import urllib.request
 from typing import Any
 
 import pytest
-from cluster.commands import kubectl, wait_for
 from cluster.conftest import HOST, things
-from cluster.load import Asker, connects
-from cluster.release import ROOT, TWO_OF_EACH, Json, Release
-from cluster.stranger import CORE, SERVE
+from support.cluster.commands import kubectl, wait_for
+from support.cluster.load import Asker, connects
+from support.cluster.release import ROOT, TWO_OF_EACH, Json, Release
+from support.cluster.stranger import CORE, SERVE
 
 from load_tests.client.messages import form
 from load_tests.client.questions import read_questions

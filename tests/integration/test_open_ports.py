@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
-from cluster.stranger import CORE, SERVE, answers
+from support.cluster.stranger import CORE, SERVE, answers
 from support.started_app import StartedApp, started_app
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - what it then opens is the test

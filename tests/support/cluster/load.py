@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cluster.commands import CommandError, kubectl, read, wait_for
+from support.cluster.commands import CommandError, kubectl, read, wait_for
 
 LOG = logging.getLogger(__name__)
 
-HERE, CHECKOUT = Path(__file__).parent, Path(__file__).parents[2]
+HERE, CHECKOUT = Path(__file__).parent, Path(__file__).parents[3]
 SCRIPTS = {
     "pod_script.py": HERE / "pod_script.py",
     **{

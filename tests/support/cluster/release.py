@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cluster.commands import kubectl, read, run, wait_for
+from support.cluster.commands import kubectl, read, run, wait_for
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 CHART = ROOT / "charts" / "admirer"
 SIMULATOR = CHART / "ci" / "simulator-values.yaml"
 TWO_OF_EACH = Path(__file__).parent / "two_of_each.yaml"
