@@ -27,7 +27,6 @@ from models.chat import Completion
 from models.clip import Vectors
 from models.pixels import Rgb
 from models.tagging import Tag
-from serve.app import Loaders, bind
 from serve.cli.launcher import wait_for_signal
 from serve.cli.local_ray import local_ray, prepare
 from serve.cli.ray_environment import Transport, environment
@@ -99,6 +98,8 @@ def main(
     """Serve until SIGINT."""
     del word
     _prepare("default" if transport == "default" else "haproxy")
+    from serve.app import Loaders, bind  # it imports Ray, which reads what was prepared
+
     written = yaml.safe_load(config.read_text("utf-8"))
     (application,) = written["applications"]
     settings = settings_of(application["args"], bundle)

@@ -10,6 +10,7 @@ import io
 import logging as logging_levels
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -47,7 +48,13 @@ takes a tenth of a core. Memory and disk are still checked once a second."""
 
 
 def prepare() -> None:
-    """Set the variables that this Ray needs; call it before Ray is imported."""
+    """Set the variables that this Ray needs.
+
+    Raises:
+        RuntimeError: Ray is imported already: it would ask for no token, and listen everywhere.
+    """
+    if "ray" in sys.modules:
+        raise RuntimeError("Ray is imported before its variables are set")
     os.environ.pop("RAY_ADDRESS", None)
     # Despite its name, this makes Ray listen on loopback: who reaches its ports can run code.
     os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
