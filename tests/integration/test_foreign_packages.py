@@ -2,11 +2,10 @@
 
 import os
 import subprocess
-import tomllib
 from pathlib import Path
 
 import pytest
-from support.started_app import CHECKOUT, COMMAND, DEMO, started_app
+from support.started_app import COMMAND, DEMO, started_app
 
 import admirer_packages
 
@@ -66,10 +65,3 @@ def test_every_command_runs_our_code(
     variables = os.environ | {"PYTHONPATH": str(first_on_the_path)}
     subprocess.run([COMMAND, *words], cwd=working_folder, env=variables, check=True, timeout=120)
     assert list(imported.iterdir()) == []
-
-
-def test_the_packages_that_come_first_are_those_that_are_installed() -> None:
-    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text("utf-8"))
-    installed = {name.partition(".")[0] for name in project["tool"]["setuptools"]["packages"]}
-    assert installed
-    assert set(admirer_packages.NAMES) == installed

@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
-from support.started_app import CHECKOUT, DEMO, started_app
+from support.started_app import CHECKOUT, COMMAND, DEMO, started_app
 
 from serve.cli import launcher
 from serve.cli.launcher import Options, PortInUseError, StartError, launch
@@ -64,7 +64,7 @@ def test_gpus_that_are_not_there_are_one_line_and_not_minutes_of_waiting() -> No
     config = CHECKOUT / "serve" / "config" / "demo-gpu.yaml"
     words = ["serve", "--config", str(config), "--bundle", str(DEMO), "--port", str(free_port())]
     ended = subprocess.run(
-        [sys.executable, "-m", "serve", *words],
+        [COMMAND, *words],
         cwd=CHECKOUT,
         env=os.environ | {"CUDA_VISIBLE_DEVICES": ""},  # so it sees none where there is one
         capture_output=True,

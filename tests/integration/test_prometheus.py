@@ -12,7 +12,6 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -27,6 +26,7 @@ import pytest
 import yaml
 from support.prometheus_programs import program
 from support.prometheus_server import Prometheus, prometheus_over
+from support.started_app import COMMAND
 
 from dashboards.absent_series import ABSENT, why_empty
 from dashboards.expressions import Expression, expressions
@@ -106,7 +106,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
     words = ["serve", "--config", str(config), "--bundle", str(DEMO)]
     with log.open("w") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "serve", *words, "--port", str(port)],
+            [COMMAND, *words, "--port", str(port)],
             cwd=CHECKOUT,
             env=os.environ | {"PYTHONUNBUFFERED": "1"},
             stdout=output,
