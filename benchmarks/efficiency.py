@@ -5,8 +5,8 @@ starts it take turns, the app stopped by a signal while the limit runs. 1, 8, 32
 ask without a pause. Efficiency is the app's answers a second over the mean of the limit's just
 before and just after, since a machine changes within minutes. Caches are off, nothing is refused,
 and a failed stage fails its answer, so that both do the same work; their answers are compared
-first. The client shares the cores, and what it takes is told apart. Answers come in heaps as large
-as the captioner's batches: a turn of few of them measures where its ends fell.
+first. The client shares the cores, and its CPU time is reported separately. Answers come in bursts
+as large as the captioner's batches: a round of few bursts measures where its ends fell.
 
 Expected before measuring, on two cores. Demo bundle: the models take 100 ms of a core for an answer
 in batches, so the limit is near 20 answers/s. The app adds two hops' worth of RPC for each of five
@@ -57,7 +57,7 @@ COLUMNS = {
 
 @dataclass
 class Level:
-    """What so many at a time met, round by round."""
+    """Results at one concurrency, round by round."""
 
     limits: list[dict[str, float]] = field(default_factory=list)
     figures: list[dict[str, float]] = field(default_factory=list)
@@ -71,17 +71,24 @@ def main(
     ] = False,
     rounds: Annotated[int, typer.Option(min=1, max=10)] = 3,
     concurrency: Annotated[list[int] | None, typer.Option(min=1, max=256)] = None,
-    answers: Annotated[int, typer.Option(min=1, max=10_000, help="Of a level's turn.")] = 128,
-    seconds: Annotated[float, typer.Option(min=1, max=120, help="Of the limit's turn.")] = 5,
+    answers: Annotated[
+        int, typer.Option(min=1, max=10_000, help="Answers in a round, for each concurrency.")
+    ] = 128,
+    seconds: Annotated[
+        float, typer.Option(min=1, max=120, help="Seconds of a round of the limit.")
+    ] = 5,
     niceness: Annotated[
-        int | None, typer.Option(min=0, max=20, help="Of the captioner's model; else the config's.")
+        int | None,
+        typer.Option(min=0, max=20, help="Niceness of the captioner; default: the config's."),
     ] = None,
-    command: Annotated[str, typer.Option(help="What starts the app.")] = ".venv/bin/admirer",
+    command: Annotated[
+        str, typer.Option(help="Command that starts the app.")
+    ] = ".venv/bin/admirer",
 ) -> None:
     """Measure the limit and the app in turn, and print medians over the rounds."""
     questions = read_questions(bundle / "photos")
-    yields = {} if niceness is None else {"captioner": {"batch": {"niceness": niceness}}}
-    changes = merged(ROOM, yields)
+    captioner = {} if niceness is None else {"captioner": {"batch": {"niceness": niceness}}}
+    changes = merged(ROOM, captioner)
     if production_shaped:
         bundle, changes = make_production_shaped(), merged(changes, PRODUCTION_SHAPED)
     settings = settings_of(demo_config(changes)["applications"][0]["args"], str(bundle))
@@ -123,7 +130,7 @@ def _answers(url: str, questions: Sequence[PhotoQuestion]) -> list[str]:
 def _at(
     app: RunningApp, questions: Sequence[PhotoQuestion], workers: int, answers: int
 ) -> tuple[Window, float]:
-    """Return what so many at a time met, and the app's memory in MB just after."""
+    """Return the results at one concurrency, and the app's memory in MB just after."""
     of_app = app.reader()
 
     def read() -> Counter[str]:

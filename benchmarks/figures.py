@@ -12,7 +12,7 @@ def percentiles_ms(took_s: Sequence[float], *percents: int) -> dict[str, float]:
 
 
 def medians(rounds: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Return the median over the rounds of every figure, 0 in a round that has not got it."""
+    """Return the median over the rounds of every figure, 0 in a round without it."""
     names = dict.fromkeys(name for each in rounds for name in each)
     return {name: median(each.get(name, 0.0) for each in rounds) for name in names}
 

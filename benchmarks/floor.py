@@ -45,9 +45,13 @@ Cell = tuple[str, str]
 
 
 def main(
-    bundle: Annotated[Path, typer.Option(help="Whose photos are sent.")] = Path("bundles/demo"),
+    bundle: Annotated[Path, typer.Option(help="Bundle whose photos are sent.")] = Path(
+        "bundles/demo"
+    ),
     rounds: Annotated[int, typer.Option(min=1, max=10)] = 3,
-    answers: Annotated[int, typer.Option(min=10, max=10_000, help="Of one turn.")] = 200,
+    answers: Annotated[
+        int, typer.Option(min=10, max=10_000, help="Answers in a round, for each setting.")
+    ] = 200,
 ) -> None:
     """Start each transport in turn, and print medians over the rounds."""
     questions = read_questions(bundle / "photos")

@@ -34,7 +34,7 @@ class Layout:
     photos: int
     """Questions that captioner, tagger and retriever take at a time."""
     prompts: int
-    """Of these, how many the answerer takes at a time."""
+    """Prompts of these that the answerer takes at a time."""
 
     def __str__(self) -> str:
         return (
@@ -45,12 +45,12 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class Throughput:
-    """What one layout did."""
+    """Results of one layout."""
 
     layout: Layout
     answers_per_s: float
     cpu_ms: float
-    """Of one answer."""
+    """CPU milliseconds per answer."""
 
 
 def answers(stages: Stages, asked: Sequence[PhotoQuestion], prompts_at_a_time: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""What a figure was measured on, and the one way in which figures are written down."""
+"""Description of the machine, written with every figure."""
 
 import json
 import os
@@ -14,7 +14,7 @@ FOLDER = Path("build/benchmarks")
 
 
 def write(name: str, figures: Mapping[str, Any]) -> Path:
-    """Write figures with the machine they are of; return the file."""
+    """Write figures with a description of the machine; return the file."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     file = FOLDER / f"{name}.json"
     about = {

@@ -28,7 +28,9 @@ ANSWERS = 30
 def main(
     bundle: Annotated[Path, typer.Option(help="Bundle to serve.")] = Path("bundles/demo"),
     rounds: Annotated[int, typer.Option(min=1, max=20)] = 3,
-    command: Annotated[str, typer.Option(help="What starts the app.")] = ".venv/bin/admirer",
+    command: Annotated[
+        str, typer.Option(help="Command that starts the app.")
+    ] = ".venv/bin/admirer",
 ) -> None:
     """Start and stop the app several times, and print medians."""
     questions = read_questions(bundle / "photos")

@@ -1,4 +1,4 @@
-"""What a crowd that does not wait meets: answers at 0.5, 0.8, 1 and 2 times the app's capacity.
+"""Open load: answers and latency at 0.5, 0.8, 1 and 2 times the app's capacity.
 
 The app is as it is shipped, refusals and all; only its caches are off. The rates take turns within
 a round, so that a slow minute of the machine hits all of them. Goodput is the share of all who
@@ -34,7 +34,7 @@ from load_tests.client.traffic import Client, arrivals, closed, crowd
 
 SHARES = (0.5, 0.8, 1.0, 2.0)
 WORKERS = 8
-"""Who ask without a pause while capacity is measured: fewer than the demo refuses."""
+"""Callers during the measurement of capacity: so few that the demo refuses none."""
 COLUMNS = {
     "sent": "sent", "served": "served_percent", "in 1 s": "in_a_second_percent",
     f"in {LATENCY_S:g} s": "in_time_percent", "p50": "p50_ms", "p95": "p95_ms", "p99": "p99_ms",
@@ -47,8 +47,12 @@ COLUMNS = {
 def main(
     bundle: Annotated[Path, typer.Option(help="Bundle to serve.")] = Path("bundles/demo"),
     rounds: Annotated[int, typer.Option(min=1, max=10)] = 3,
-    seconds: Annotated[float, typer.Option(min=1, max=120, help="Of each crowd.")] = 15,
-    command: Annotated[str, typer.Option(help="What starts the app.")] = ".venv/bin/admirer",
+    seconds: Annotated[
+        float, typer.Option(min=1, max=120, help="Seconds of load at each rate.")
+    ] = 15,
+    command: Annotated[
+        str, typer.Option(help="Command that starts the app.")
+    ] = ".venv/bin/admirer",
 ) -> None:
     """Measure capacity, then send crowds at shares of that rate in turn."""
     questions = read_questions(bundle / "photos")
@@ -86,7 +90,7 @@ def _measure(
 
 
 def figures_of(replies: Sequence[Reply]) -> dict[str, float]:
-    """Return what one crowd met; percentiles are of accepted answers."""
+    """Return the results of one rate; percentiles are of accepted answers."""
     statuses = Counter(each.status for each in replies)
     answered_s = [each.took_s for each in replies if each.status == 200]
     refused = [each for each in replies if each.status == 503]

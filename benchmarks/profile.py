@@ -1,4 +1,4 @@
-"""Where the processor's time of an answer goes while 32 at a time ask without a pause.
+"""CPU time of an answer by part of the code, with 32 concurrent callers.
 
 py-spy looks into every replica some times a second, and each look counts for the row of `PARTS`
 that knows the innermost frame of the stack. A look also counts while a thread waits for its turn
@@ -67,7 +67,9 @@ _THREAD = re.compile(r"thread \((\d+)\)")
 def main(
     bundle: Annotated[Path, typer.Option(help="Bundle to serve.")] = Path("bundles/demo"),
     answers: Annotated[int, typer.Option(min=10, max=10_000)] = 300,
-    command: Annotated[str, typer.Option(help="What starts the app.")] = ".venv/bin/admirer",
+    command: Annotated[
+        str, typer.Option(help="Command that starts the app.")
+    ] = ".venv/bin/admirer",
 ) -> None:
     """Profile the app under steady traffic, and print a table."""
     questions = read_questions(bundle / "photos")
@@ -106,7 +108,7 @@ def rows_of(spent_ms: Mapping[str, float], stacks: Iterable[str]) -> dict[str, f
     """Return processor time by row: that of a thread shared out by its stacks.
 
     Args:
-        spent_ms: By the id of a thread, or by the name of a process that nobody looked into.
+        spent_ms: By the id of a thread, or by the name of a process without stacks.
         stacks: py-spy's lines, each a thread with its stack, and how often it was seen.
     """
     looks: defaultdict[str, Counter[str]] = defaultdict(Counter)

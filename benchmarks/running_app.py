@@ -24,7 +24,7 @@ from serve.local_settings import CHECKOUT
 
 DEMO = CHECKOUT / "serve" / "config" / "demo.yaml"
 Changes = Mapping[str, Any]
-"""Of the app's arguments, as a tree of plain values."""
+"""Changes to the app's arguments, as a tree of plain values."""
 
 _SCALING = {"max_ongoing_requests": 256, "max_queued_requests": 512}
 _WAITING = {"scaling": _SCALING, "batch": {"max_waiting": 256}}
@@ -73,7 +73,7 @@ class RunningApp:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Keep the app's processes from running for some seconds; Ray forgives as many as ten."""
+        """Pause the app's processes within the block; Ray tolerates ten seconds of that."""
         processes = self.process.processes()
         _signal(processes, signal.SIGSTOP)
         try:
@@ -107,8 +107,8 @@ def running_app(
     """Start the app on a free port of this machine, wait for its first answer, stop it after.
 
     Args:
-        bundle: What it serves.
-        command: What starts it: takes `serve --config --bundle --port`.
+        bundle: Served bundle.
+        command: Command that starts it; takes `serve --config --bundle --port`.
         changes: To the app's arguments in the demo's config file.
 
     Raises:

@@ -154,9 +154,11 @@ def compare(tracers: Tracers, rounds: int, questions: int) -> dict[str, float]:
 
 
 def main(
-    rounds: Annotated[int, typer.Option(help="In which the three take turns.")] = 9,
-    questions: Annotated[int, typer.Option(help="Of one turn.")] = 300,
-    answer_ms: Annotated[float, typer.Option(help="What a real answer takes.")] = 100,
+    rounds: Annotated[int, typer.Option(help="Rounds over the three settings.")] = 9,
+    questions: Annotated[int, typer.Option(help="Questions in a round, for each setting.")] = 300,
+    answer_ms: Annotated[
+        float, typer.Option(help="Latency of a real answer, in milliseconds.")
+    ] = 100,
 ) -> None:
     """Measure, print a table and write the figures."""
     off = median(off_us(2000) for _ in range(rounds))

@@ -143,7 +143,7 @@ class _Search:
             return setting.model_copy(update={"gpus": setting.gpus + gpu.gpus})
         busiest = max((*STAGES, INGRESS), key=lambda name: use[name])
         if use[CORES] > 0.95 or use[busiest] < 0.05:
-            return None  # replicas do not help where no core is left, or nobody is busy
+            return None  # replicas do not help if no core is free, or none is saturated
         return _with(setting, busiest, 1)
 
     def shrunk(self, setting: Setting) -> Setting:

@@ -163,7 +163,7 @@ class _Simulation:
                 self._env.process(self._answer())
 
     def _works_by_the_second(self, cores: float, first_s: float) -> Process:
-        """Do what the app does whatever is asked: counters are read and sent every second."""
+        """Do the work that is independent of load: counters are read and sent every second."""
         yield self._env.timeout(first_s)
         while self._in_flight or any(asking.is_alive for asking in self._asking):
             self._cores.work(cores * EVERY_S)

@@ -70,7 +70,7 @@ class SimulatedStage:
         self._chance = chance
         self.replicas = [_Replica() for _ in range(setting.replicas)]
         self.most_ongoing: list[int] = []
-        """Of the busiest replica, as every call found it."""
+        """Ongoing calls of the busiest replica, at the arrival of each call."""
 
     def call(self) -> simpy.Event:
         """Return what happens once the stage has answered.

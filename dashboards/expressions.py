@@ -21,7 +21,7 @@ class Expression:
 
     page: str
     title: str
-    """Of the panel, the variable or the annotation."""
+    """Title or name of the panel, the variable or the annotation."""
     kind: Kind
     text: str
     labels: tuple[str, ...] = ()

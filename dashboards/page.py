@@ -59,7 +59,7 @@ class Page:
     """One dashboard."""
 
     name: str
-    """Of its file."""
+    """Name of its file."""
     title: str
     description: str
     rows: Sequence[Row]

@@ -193,7 +193,7 @@ class Batcher(Generic[Item, Value]):
 
     def _alone(self, waiting: _Waiting[Item, Value]) -> Value | BaseException:
         if waiting.outcome.done():
-            return DeadlineExceeded("The caller has gone.")
+            return DeadlineExceeded("The caller has disconnected.")
         outcomes = self._attempt([waiting.item])
         return outcomes if isinstance(outcomes, BaseException) else outcomes[0]
 

@@ -135,7 +135,7 @@ CODES: Mapping[str, Code] = {
     UnsupportedMediaType.code: Code(415, "The body is in a form that is not read here"),
     NOT_FOUND: Code(404, "There is nothing at this address"),
     METHOD_NOT_ALLOWED: Code(405, "This address does not take this method"),
-    CLIENT_GONE: Code(499, "The caller hung up"),
+    CLIENT_GONE: Code(499, "The caller disconnected"),
     ModelNotReady.code: Code(503, "A stage is not ready"),
     Overloaded.code: Code(503, "Too many requests"),
     INTERRUPTED: Code(503, "The server stopped while it answered"),

@@ -1,6 +1,6 @@
 """How many people ask at which moment: as a share of all of them, by the share of time gone.
 
-Plain functions: importing Locust would exchange the sockets and threads of whoever imports this.
+Plain functions: importing Locust would monkey-patch sockets and threads of the importer.
 """
 
 import math

@@ -43,11 +43,11 @@ PEAK_RATE = 1.5e-3
 DECAY_FROM = 0.5
 LOOK_WEIGHT = 0.5
 ONE_SCENE_UNTIL, CLEAN_UNTIL = 0.15, 0.5
-"""Shares of the run: by then few-shot prompts begin; blemishes begin."""
+"""Shares of the run after which few-shot prompts begin, and blemishes."""
 ONE_SCENE_SHARE = 0.3
-"""Of the batches after that."""
+"""Share of batches with one scene after that."""
 RECALLED_SHARE = 0.4
-"""Of those: who owns what, without a scene."""
+"""Share of those that ask for owners and room, without a scene."""
 QUESTIONS_A_SCENE = 13
 HARD_KINDS = (*3 * ("side", "beside"), "shirt_colour", "who_wears", "count_wearing")
 ONE_SCENE_KINDS = (*KINDS, *HARD_KINDS)

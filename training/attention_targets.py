@@ -61,7 +61,7 @@ class Context:
     caption_at: int
     tags: tuple[str, ...]
     tags_at: int
-    """Of the first tag."""
+    """Offset of the first tag."""
 
     def tag_offsets(self) -> list[int]:
         """Return where each tag begins."""
@@ -79,7 +79,7 @@ class Asked:
     question: Question
     question_at: int
     assistant_at: int
-    """Of the mark from which the answer's first word is predicted."""
+    """Offset of the token from which the answer's first word is predicted."""
     answer_at: int
 
     def points(self) -> list[int]:

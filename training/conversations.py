@@ -194,7 +194,7 @@ def few_shot(
 
 
 EXAMPLE_WEIGHT = 0.3
-"""Of an example's answer in the loss: the own answer is the one that is wanted."""
+"""Loss weight of an example's answer; the last answer has 1."""
 
 
 def _with_random_owners(turns: list[Turn], rng: Random) -> list[Turn]:

@@ -105,7 +105,7 @@ def running_app(
     """Start `command serve` on a port of this machine, wait until it is ready, stop it after.
 
     Args:
-        command: What starts the app: takes `serve --config --port`, and `--bundle` if one is given.
+        command: Starts the app; takes `serve --config --port`, and `--bundle` if one is given.
         config: Serve config file.
         port: A free port.
         bundle: Bundle; default: that of the config file.

@@ -21,7 +21,7 @@ STAGE_OF_TIMING: Mapping[str, str] = {
 """Of each stage's entry in `Server-Timing`, which is named after the work: who does it."""
 
 Fields = Sequence[tuple[str, str | bytes]]
-"""Of a form, by name: texts, and photos as JPEG bytes."""
+"""Fields of a form, by name: texts, and photos as JPEG bytes."""
 
 
 def form(fields: Fields) -> tuple[bytes, str]:
