@@ -18,7 +18,7 @@ from rich.console import Console
 from yaml import YAMLError
 
 from models.bundle import Bundle, BundleError
-from serve.cli import sample_question as first_question
+from serve.cli import sample_question
 from serve.cli.local_ray import LocalRay, LocalRayError, check_ports, local_ray, prepare
 from serve.local_settings import settings_of
 from serve.settings import AppSettings
@@ -231,11 +231,11 @@ def _introduce(plan: Plan, ours: LocalRay, console: Console) -> None:
     sample = Bundle.load(plan.settings.bundle).sample_question()
     if sample is not None:
         try:
-            answer = first_question.ask(sample, plan.url)
+            answer = sample_question.ask(sample, plan.url)
         except httpx.HTTPError as error:
             raise StartError(f"the first question got no answer: {error}") from None
         console.print(f"First answer after {_age_s():.1f} s: {sample.text} {answer}", style="bold")
-        console.print(f"\nAsk:  {first_question.curl(sample, plan.url)}")
+        console.print(f"\nAsk:  {sample_question.curl(sample, plan.url)}")
     console.print(f"Page: {plan.url}/docs\nMetrics: {ours.metrics_url}\nLogs: {ours.logs}")
     console.print("Stop: Ctrl-C")
 

@@ -26,7 +26,7 @@ PART_NAMES: tuple[PartName, ...] = tuple(_PARTS)
 
 
 def export_part(name: PartName, folder: Path) -> dict[str, Relinked | None]:
-    """Write the part's graphs; return for each file what became of its weights.
+    """Write the part's graphs; return how the weights of each file were stored.
 
     None means that the graph holds them itself.
 

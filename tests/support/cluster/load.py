@@ -145,7 +145,7 @@ class Asker:
         }
 
     def ask(self, url: str, *, retry_for_s: float = 0) -> dict[str, Any]:
-        """Return what became of one question."""
+        """Return the result of one question."""
         with self.asking(url, callers=1, retry_for_s=retry_for_s) as load:
             pass
         return load.asked[0]

@@ -1,4 +1,4 @@
-"""Ask questions until standard input ends, and print as JSON what became of each.
+"""Ask questions until standard input ends, and print the result of each as JSON.
 
 It runs in a pod beside the release, in the app's own image, because only from there is a Service
 what it is for a caller: many addresses of which one can vanish. Only this folder's tests start it,
@@ -41,7 +41,7 @@ def ask(client: Client, retry_for_s: float) -> dict[str, Any]:
 def main(
     url: str, seconds: str, callers: str, retry_for_s: str, photos: str = PHOTOS
 ) -> list[dict[str, Any]]:
-    """Ask until standard input ends, or the time is up; return what became of each question."""
+    """Ask until standard input ends, or the time is up; return the result of each question."""
     stop = threading.Event()
 
     def wait_for_the_end() -> None:

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from deployments.errors import AnswererFailed, StageFailed
 from models.bundle import Bundle, SampleQuestion
 from serve.api.fastapi_app import create_api
-from serve.cli import sample_question as first_question
+from serve.cli import sample_question
 from serve.cli.__main__ import app
 from serve.settings import AppSettings
 
@@ -117,6 +117,6 @@ def test_the_first_question_is_shown_as_a_command_line(
     photo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(photo.parent)
-    assert first_question.curl(SampleQuestion(photo, "what's it?"), "http://127.0.0.1:8000") == (
+    assert sample_question.curl(SampleQuestion(photo, "what's it?"), "http://127.0.0.1:8000") == (
         "curl -F image=@room.jpg -F 'question=what'\"'\"'s it?' http://127.0.0.1:8000/v1/answers"
     )
