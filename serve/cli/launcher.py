@@ -4,6 +4,7 @@ Printed times count from process start; the first answer goes through the server
 """
 
 import os
+import re
 import signal
 import socket
 import time
@@ -20,10 +21,14 @@ from yaml import YAMLError
 from models.bundle import Bundle, BundleError
 from serve.cli import sample_question
 from serve.cli.local_ray import LocalRay, LocalRayError, check_ports, local_ray, prepare
+from serve.cli.preflight import check_files
 from serve.local_settings import settings_of
 from serve.settings import AppSettings
 
 APP = "admirer"
+_HAS_FAILED = "failed to start"
+"""In Ray's message of a deployment whose constructor raised. Ray would try twice more, and in vain:
+a stage loads files of this machine."""
 START_WITHIN_S = 300
 LOOK_EVERY_S = 0.5
 """Each status query costs 60 ms of a core, on the cores on which the stages start."""
@@ -100,7 +105,7 @@ def _plan(options: Options) -> Plan:
         config = read(options.config or DEMO)
         (application,) = config["applications"]
         settings = settings_of(application.get("args", {}), options.bundle)
-        Bundle.load(settings.bundle)
+        check_files(settings)
     except (OSError, ValueError, YAMLError, BundleError) as error:
         raise StartError(str(error)) from None
     http = {"host": "127.0.0.1", "port": 8000, **config.get("http_options", {})}
@@ -199,12 +204,14 @@ def _start(plan: Plan, console: Console) -> None:
                 raise StartError(f"the app is not ready after {START_WITHIN_S} s")
             time.sleep(LOOK_EVERY_S)
             app = ray_serve.status().applications[APP]
-            if app.status == "DEPLOY_FAILED":
-                raise StartError(_last_line(app.message))
             for name, stage in app.deployments.items():
+                if _HAS_FAILED in stage.message:
+                    raise StartError(f"the {name} did not start: {_cause(stage.message)}")
                 if stage.status == "HEALTHY" and name not in ready:
                     ready.add(name)
                     console.print(f"  {name:<10} ready after {_age_s():5.1f} s")
+            if app.status == "DEPLOY_FAILED":
+                raise StartError(_cause(app.message))
 
 
 def _is_ready(url: str, ready: set[str]) -> bool:
@@ -216,10 +223,10 @@ def _is_ready(url: str, ready: set[str]) -> bool:
         return False
 
 
-def _last_line(message: str) -> str:
-    """Return the last line of a traceback."""
+def _cause(message: str) -> str:
+    """Return the last line of a traceback, without the modules of the error's class."""
     lines = [line.strip() for line in message.splitlines() if line.strip()]
-    return lines[-1] if lines else "a stage did not start"
+    return re.sub(r"^(\w+\.)+(?=\w+:)", "", lines[-1]) if lines else "it gave no reason"
 
 
 def _introduce(plan: Plan, ours: LocalRay, console: Console) -> None:

@@ -1,6 +1,7 @@
 import ctypes
 import os
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -25,6 +26,8 @@ def bundle(tmp_path: Path) -> Path:
         f"{part}: {{path: x}}\n" for part in ("captioner", "tagger", "clip", "answerer")
     )
     (tmp_path / "bundle.yaml").write_text(f"name: test\nversion: '7'\n{parts}")
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "model.onnx").touch()
     return tmp_path
 
 
@@ -58,6 +61,24 @@ def test_a_config_file_that_cannot_be_used_is_one_line(
     config.write_text(text)
     with pytest.raises(StartError):
         launch(Options(config=config), Any)  # type: ignore[arg-type]
+
+
+def test_a_stage_that_cannot_load_its_model_says_why(tmp_path: Path) -> None:
+    broken = tmp_path / "demo"
+    shutil.copytree(DEMO, broken)
+    graph = broken / "tagger" / "model.onnx"
+    graph.write_bytes(graph.read_bytes()[:1000])
+    ended = subprocess.run(
+        [COMMAND, "serve", "--bundle", broken, "--port", str(free_port())],
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    assert ended.returncode == 1, ended.stdout + ended.stderr
+    [line] = ended.stderr.splitlines()
+    assert line.startswith("error: the tagger did not start: InvalidProtobuf: ")
+    assert str(graph) in line
 
 
 def test_gpus_that_are_not_there_are_one_line_and_not_minutes_of_waiting() -> None:
