@@ -221,7 +221,7 @@ async def test_one_question_is_one_trace_through_every_process(
     app.behave()
     async with app.client() as client:
         assert (await app.ask(client, traceparent=PARENT)).status_code == 200
-    names = {"POST /v1/answers", *STAGES}
+    names = {"POST /v1/answers", *(f"{stage} (server)" for stage in STAGES)}
     spans = await receiver.whole_trace(TRACE, names)
     logger.info("\n%s", drawn(spans))
     by_id = {span.id: span for span in spans}

@@ -49,11 +49,18 @@ class OtlpReceiver:
         return sorted(found, key=lambda span: span.started_ns)
 
     async def whole_trace(self, trace_id: str, names: set[str]) -> list[ReceivedSpan]:
-        """The trace, as soon as it has spans of all these names; processes export by themselves."""
+        """The trace, as soon as it has spans of all these names; processes export by themselves.
+
+        A call and the work that it asks for share a name: "captioner (server)" is the latter.
+        """
         until = time.monotonic() + 20
-        while names - {span.name for span in self.trace(trace_id)} and time.monotonic() < until:  # noqa: ASYNC110
+        while names - self._names(trace_id) and time.monotonic() < until:  # noqa: ASYNC110
             await asyncio.sleep(0.1)
         return self.trace(trace_id)
+
+    def _names(self, trace_id: str) -> set[str]:
+        spans = self.trace(trace_id)
+        return {span.name for span in spans} | {f"{span.name} ({span.kind})" for span in spans}
 
     def take(self, body: bytes) -> None:
         self.bodies.append(body)
