@@ -262,7 +262,7 @@ requirements: $(UV) ## Update the pinned requirement files.
 	$(COMPILE) requirements/uv.in -o requirements/uv.txt
 	$(COMPILE) pyproject.toml --extra cpu --group install -o requirements/cpu.txt
 	$(COMPILE) pyproject.toml --extra gpu --group install -o requirements/gpu.txt
-	$(COMPILE) pyproject.toml --extra cpu --extra capacity --extra training --group install --group load-test --group dev -o requirements/dev.txt
+	$(COMPILE) pyproject.toml --extra cpu --extra capacity --extra parquet --extra training --group install --group load-test --group dev -o requirements/dev.txt
 	@# Of versions that are tested.
 	$(COMPILE) --group load-test --constraints requirements/dev.txt -o requirements/load-test.txt
 

@@ -1,70 +1,67 @@
-"""Read annotation files, JSON lines or CSV, tolerantly.
+"""Read annotation files: JSON lines, CSV, the published forms of VQA data sets, and parquet.
 
-A bad row is reported with its line and reason, and the rest is kept. Repeated tags are kept:
-"chair, chair" means two of them.
+Solved questions of VQA data sets come in up to three files: questions, what people answered, and
+captions of the photos (COCO's). `bank.rows` knows the fields.
 """
 
-import codecs
 import csv
 import json
-import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TextIO
 
-from bank.examples import MAX_EXAMPLES, MAX_LINE_CHARACTERS, BankError, Example, check
+from bank.examples import MAX_EXAMPLES, MAX_LINE_CHARACTERS, BankError
+from bank.parquet_files import is_parquet, parquet_records
+from bank.rows import (
+    Annotation,
+    Annotations,
+    BadRow,
+    Fields,
+    Record,
+    annotation_of,
+    answer_of,
+    clean_text,
+    text_of,
+)
+from bank.text_files import json_elements, lines, open_text
 
-_JSON_LINES = frozenset({".jsonl", ".ndjson", ".json"})
+_JSON_LINES = frozenset({".jsonl", ".ndjson"})
 _TABLES = frozenset({".csv", ".tsv"})
-_UNSEEN = re.compile(r"[^\S ]|[\x00-\x1f\x7f\u200b-\u200f\ufeff\ue000-\uf8ff]")
-"""White space other than a blank, control characters, and private-use characters that word
-processors use for bullets."""
 
 
-@dataclass(frozen=True, slots=True)
-class Annotation:
-    """A valid row: an example and, if the row names one, the file name of its photo."""
+def read_annotations(
+    file: Path, *, answers: Path | None = None, captions: Path | None = None
+) -> Annotations:
+    """Read solved questions, with what other files say of them.
 
-    line: int
-    example: Example
-    photo: str | None
+    Fields of a row, as we name them: caption, tags, question, answer [, id, photo]. Tags are a
+    list, or a text split at commas, semicolons and line ends. Names of data sets are known too:
+    question_id, image_id, image, answers, direct_answers, multiple_choice_answer, choices with
+    correct_choice_idx. Other fields are ignored; names of CSV columns are not case-sensitive. A row
+    without an id gets one from its line. The encoding is UTF-8, or UTF-16 with a byte order mark.
 
-
-@dataclass(frozen=True, slots=True)
-class BadRow:
-    """A row that was left out."""
-
-    line: int
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Annotations:
-    """The rows of a file, in its order."""
-
-    rows: tuple[Annotation, ...]
-    bad: tuple[BadRow, ...]
-
-
-def read_annotations(file: Path) -> Annotations:
-    """Read a .jsonl or .csv file with the fields caption, tags, question, answer [, id, photo].
-
-    Tags are a list, or a text split at commas, semicolons and line ends. Other fields are ignored;
-    names of CSV columns are not case-sensitive. A row without an id gets one from its line. The
-    encoding is UTF-8, or UTF-16 with a byte order mark.
+    Args:
+        file: .jsonl, .csv or .json: JSON lines, a list of rows (A-OKVQA), or an object with the
+            list `questions` (OK-VQA, VQAv2). Or .parquet, or a folder of such files.
+        answers: A JSON object with the list `annotations` of the rows' answers, by question_id.
+        captions: The same of captions, by image_id; of a photo's several, the first counts.
 
     Raises:
-        BankError: The file as a whole cannot be read.
+        BankError: A file as a whole cannot be read.
     """
+    records = _records(file)
+    if answers is not None:
+        records = _answered(records, answers)
+    if captions is not None:
+        records = _captioned(records, captions)
     rows: list[Annotation] = []
     bad: list[BadRow] = []
     line_of: dict[str, int] = {}
-    for line, fields in _records(file):
+    for line, fields in records:
         if len(rows) + len(bad) >= MAX_EXAMPLES:
             raise BankError(f"{file} has more than {MAX_EXAMPLES} rows")
         try:
-            row = _annotation(line, fields)
+            row = annotation_of(line, fields)
         except ValueError as error:
             bad.append(BadRow(line, str(error)))
             continue
@@ -76,96 +73,101 @@ def read_annotations(file: Path) -> Annotations:
     return Annotations(tuple(rows), tuple(bad))
 
 
-def clean_text(text: str) -> str:
-    """Return the text with each run of white space and invisible characters as one blank."""
-    return " ".join(_UNSEEN.sub(" ", text).split())
-
-
-def clean_tags(text: str) -> tuple[str, ...]:
-    """Return the labels in a text of tags, in lower case, in order, with repeats."""
-    parts = re.split(r"[,;|\n]|\.(?:\s|$)", text)
-    tags = (clean_text(part).strip(" .\"'").casefold() for part in parts)
-    return tuple(word for tag in tags if tag for word in _apart(tag))
-
-
-def _apart(tag: str) -> list[str]:
-    """Return the words of a tag with repeats ("chair chair door" lost its commas), else the tag."""
-    words = tag.split()
-    return words if len(set(words)) < len(words) else [tag]
-
-
-def _annotation(line: int, fields: Mapping[str, object] | str) -> Annotation:
-    if isinstance(fields, str):
-        raise ValueError(fields)  # noqa: TRY004 - the reason why the line has no fields
-    example = Example(
-        id=_text(fields, "id") or f"line-{line}",
-        caption=_text(fields, "caption"),
-        tags=_tags(fields),
-        question=_text(fields, "question"),
-        answer=re.sub(r"(?<![. ]) ?\.$", "", _text(fields, "answer")),
-    )
-    check(example)
-    return Annotation(line, example, _text(fields, "photo") or None)
-
-
-def _tags(fields: Mapping[str, object]) -> tuple[str, ...]:
-    listed = fields.get("tags")
-    if not isinstance(listed, list):
-        return clean_tags(_raw(fields, "tags"))
-    return clean_tags("\n".join(_raw({"tags": item}, "tags") for item in listed))
-
-
-def _raw(fields: Mapping[str, object], name: str) -> str:
-    value = fields.get(name)
-    if value is None:
-        return ""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    if not isinstance(value, str):
-        raise ValueError(f"{name} is not text")  # noqa: TRY004 - one reason among others of a row
-    if any("\ud800" <= sign <= "\udfff" for sign in value):
-        raise ValueError(f"{name} is not valid UTF-8")
-    return value
-
-
-def _text(fields: Mapping[str, object], name: str) -> str:
-    return clean_text(_raw(fields, name))
-
-
-def _records(file: Path) -> Iterator[tuple[int, Mapping[str, object] | str]]:
+def _records(file: Path) -> Iterator[Record]:
     """Yield each row's first line and its fields, or the reason why it has none."""
+    if is_parquet(file):
+        yield from parquet_records(file)
+        return
     kind = file.suffix.lower()
-    if kind not in _JSON_LINES | _TABLES:
-        raise BankError(f"{file} is neither JSON lines (.jsonl) nor a table (.csv)")
-    read = _json_records if kind in _JSON_LINES else _table_records
+    if kind == ".json":
+        kind = ".jsonl" if _is_lines(file) else kind
+    if kind == ".json":
+        yield from _document_records(file, ("", "questions"))
+    elif kind in _JSON_LINES:
+        with open_text(file) as text:
+            yield from _json_records(text)
+    elif kind in _TABLES:
+        with open_text(file) as text:
+            yield from _table_records(file, text)
+    else:
+        raise BankError(f"{file} is neither JSON (.jsonl, .json), nor a table (.csv), nor parquet")
+
+
+def _is_lines(file: Path) -> bool:
+    """Return whether a .json file holds a row a line, and not one document."""
+    with open_text(file) as text:
+        first = next((line for line in lines(text) if line.strip()), "")
+    fields = _json_fields(first)
+    return not isinstance(fields, str) and not isinstance(fields.get("questions"), list)
+
+
+def _document_records(file: Path, keys: tuple[str, ...]) -> Iterator[Record]:
+    found = False
+    for key, number, value in json_elements(file):
+        if key in keys:
+            found = True
+            yield number, value if isinstance(value, dict) else "not a JSON object"
+    if not found:
+        raise BankError(f"{file} has no list {keys[-1]!r}")
+
+
+def _answered(records: Iterable[Record], file: Path) -> Iterator[Record]:
+    """Yield the records with the answers that a file has to their question_id."""
+    answers: dict[str, str | ValueError] = {}
+    for number, fields in _document_records(file, ("", "annotations")):
+        if not isinstance(fields, str) and (question := _key(fields, "question_id")):
+            answer = _answer(fields)
+            twice = ValueError(f"{file.name} answers question {question} twice (at {number})")
+            answers[question] = twice if question in answers else answer
+        if len(answers) > MAX_EXAMPLES:
+            raise BankError(f"{file} has more than {MAX_EXAMPLES} rows")
+    for line, fields in records:
+        if isinstance(fields, str):
+            yield line, fields
+            continue
+        question = _key(fields, "question_id")
+        answer = answers.get(question, ValueError(f"{file.name} has no question {question!r}"))
+        yield line, str(answer) if isinstance(answer, ValueError) else {**fields, "answer": answer}
+
+
+def _answer(fields: Fields) -> str | ValueError:
     try:
-        with file.open("rb") as raw:
-            start = raw.read(2)
-        wide = start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-        # A byte that is not UTF-8 becomes a lone surrogate, which invalidates its row only.
-        encoding, errors = ("utf-16", "replace") if wide else ("utf-8-sig", "surrogateescape")
-        with file.open(encoding=encoding, errors=errors, newline="") as text:
-            yield from read(file, text)
-    except OSError as error:
-        raise BankError(f"cannot read {file}: {error.strerror}") from None
+        return answer_of(fields)
+    except ValueError as error:
+        return error
 
 
-def _lines(text: TextIO) -> Iterator[str]:
-    """Yield lines of bounded length; a longer one is truncated and its rest skipped."""
-    while line := text.readline(MAX_LINE_CHARACTERS + 1):
-        rest = line
-        while len(rest) > MAX_LINE_CHARACTERS and not rest.endswith("\n"):
-            rest = text.readline(MAX_LINE_CHARACTERS + 1)
-        yield line
+def _captioned(records: Iterable[Record], file: Path) -> Iterator[Record]:
+    """Yield the records with the first caption that a file has of their image_id."""
+    captions: dict[str, object] = {}
+    for _, fields in _document_records(file, ("", "annotations")):
+        if not isinstance(fields, str) and (photo := _key(fields, "image_id")):
+            captions.setdefault(photo, fields.get("caption"))
+        if len(captions) > MAX_EXAMPLES:
+            raise BankError(f"{file} has captions of more than {MAX_EXAMPLES} photos")
+    for line, fields in records:
+        caption = None if isinstance(fields, str) else captions.get(_key(fields, "image_id"))
+        if isinstance(fields, str) or caption is None:
+            yield line, fields
+        else:
+            yield line, {**fields, "caption": caption}
 
 
-def _json_records(_file: Path, text: TextIO) -> Iterator[tuple[int, Mapping[str, object] | str]]:
-    for number, line in enumerate(_lines(text), 1):
+def _key(fields: Fields, name: str) -> str:
+    """Return an id by which files are joined; it is empty where it is absent or no id."""
+    try:
+        return text_of(fields, name)
+    except ValueError:
+        return ""
+
+
+def _json_records(text: TextIO) -> Iterator[Record]:
+    for number, line in enumerate(lines(text), 1):
         if line.strip():
             yield number, _json_fields(line)
 
 
-def _json_fields(line: str) -> Mapping[str, object] | str:
+def _json_fields(line: str) -> Fields | str:
     if len(line) > MAX_LINE_CHARACTERS:
         return f"the line is over {MAX_LINE_CHARACTERS} characters"
     try:
@@ -179,13 +181,13 @@ def _json_fields(line: str) -> Mapping[str, object] | str:
     return value if isinstance(value, dict) else "not a JSON object"
 
 
-def _table_records(file: Path, text: TextIO) -> Iterator[tuple[int, Mapping[str, object] | str]]:
-    lines = _lines(text)
-    names, delimiter = _columns(file, next(lines, ""))
+def _table_records(file: Path, text: TextIO) -> Iterator[Record]:
+    stored = lines(text)
+    names, delimiter = _columns(file, next(stored, ""))
     too_long: list[int] = []
 
     def bounded() -> Iterator[str]:
-        for number, line in enumerate(lines, 2):
+        for number, line in enumerate(stored, 2):
             if len(line) > MAX_LINE_CHARACTERS:
                 too_long.append(number)
             yield line if len(line) <= MAX_LINE_CHARACTERS else "\n"
@@ -197,11 +199,9 @@ def _table_records(file: Path, text: TextIO) -> Iterator[tuple[int, Mapping[str,
             yield line, fields
 
 
-def _rows_of_table(
-    lines: Iterator[str], delimiter: str, names: list[str]
-) -> Iterator[tuple[int, Mapping[str, object] | str]]:
+def _rows_of_table(stored: Iterator[str], delimiter: str, names: list[str]) -> Iterator[Record]:
     """Yield each row's first line and its fields; an empty row has no fields."""
-    table = csv.reader(lines, delimiter=delimiter, strict=True)
+    table = csv.reader(stored, delimiter=delimiter, strict=True)
     while True:
         line = table.line_num + 2
         try:
@@ -220,13 +220,15 @@ def _columns(file: Path, header: str) -> tuple[list[str], str]:
     delimiter = max(",;\t", key=header.count)
     names = next(csv.reader([header], delimiter=delimiter), [])
     names = [clean_text(name).casefold() for name in names]
-    missing = [name for name in ("caption", "tags", "question", "answer") if name not in names]
+    missing = [name for name in ("question", "answer") if name not in names]
+    if not {"caption", "tags", "photo", "image_id"} & set(names):
+        missing.append("caption, tags or photo")
     if missing:
         raise BankError(f"{file} has no column {', '.join(missing)} in its first line")
     return names, delimiter
 
 
-def _table_fields(names: list[str], values: list[str]) -> Mapping[str, object] | str:
+def _table_fields(names: list[str], values: list[str]) -> Fields | str:
     if len(values) != len(names):
         return f"{len(values)} fields under {len(names)} columns"
     return dict(zip(names, values, strict=True))

@@ -1,7 +1,6 @@
 """Build or look at a bank of solved examples."""
 
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -12,12 +11,13 @@ from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
-from bank.annotations import Annotation, BadRow, read_annotations
-from bank.build import OpenPhoto, Solved, build
-from bank.examples import BankError, Example
+from bank.annotations import read_annotations
+from bank.build import Solved, build
+from bank.examples import BankError, Example, check
 from bank.index import ExampleBank
-from bank.photo_files import find_photo, read_photo
+from bank.photo_files import StoredPhoto, coco_names, find_photo, photo_file
 from bank.release import clip_of
+from bank.rows import Annotation, BadRow
 from models import clip
 from models.bundle import Bundle, BundleError
 from models.clip import ClipModel, Tower
@@ -35,29 +35,39 @@ DEMO = Path("bundles/demo")
 
 @app.command("build")
 def build_command(
-    file: Annotated[Path, typer.Argument(help="Solved questions, .jsonl or .csv.")],
+    file: Annotated[
+        Path, typer.Argument(help="Solved questions: .jsonl, .csv, .json, .parquet or a folder.")
+    ],
     out: Annotated[Path, typer.Option(help="Folder to write the bank to.")],
     photos: Annotated[
         Path | None, typer.Option(help="Folder of the photos that rows name.")
     ] = None,
+    answers: Annotated[
+        Path | None, typer.Option(help="VQA annotations (.json) of the questions.")
+    ] = None,
+    captions: Annotated[
+        Path | None, typer.Option(help="COCO captions (.json) of the photos.")
+    ] = None,
     bundle: BundleOption = DEMO,
     threads: ThreadsOption = 1,
 ) -> None:
-    """Build an example bank from an annotation file.
+    """Build an example bank of solved questions: rows of your own, or a VQA data set.
 
     Fields of a row: caption, tags, question, answer, and perhaps id and photo (a file name).
     A bad row is reported with its line and left out.
     """
     console = Console(stderr=True)
     try:
-        read = read_annotations(file)
+        read = read_annotations(file, answers=answers, captions=captions)
         rows, bad = _solved(read.rows, photos)
         bad = sorted([*read.bad, *bad], key=lambda row: row.line)
         _report(bad, len(rows), file, console)
-        if photos is None and any(row.photo for row in read.rows):
+        if photos is None and any(isinstance(row.photo, str | int) for row in read.rows):
             console.print("Rows name photos; without --photos only their text is used.")
         release = Bundle.load(bundle)
-        towers: tuple[Tower, ...] = ("image", "text") if photos else ("text",)
+        towers: tuple[Tower, ...] = (
+            ("image", "text") if any(row.open_photo for row in rows) else ("text",)
+        )
         model = _load_clip(release, threads, towers)
         with console.status("Embedding") as status:
             build(
@@ -97,31 +107,36 @@ def show_command(
 
 
 def _solved(rows: tuple[Annotation, ...], folder: Path | None) -> tuple[list[Solved], list[BadRow]]:
-    """Return the rows whose photo, where one is named and wanted, can be read; and the others."""
+    """Return the rows whose photo, where one is there to be had, can be read; and the others."""
     good: list[Solved] = []
     bad: list[BadRow] = []
-    openers: dict[Path, OpenPhoto] = {}
-    for row in track(rows, "Checking photos", disable=folder is None, transient=True):
+    names = {} if folder is None else coco_names(folder)
+    opened: set[StoredPhoto] = set()
+    has_photos = folder is not None or any(isinstance(row.photo, StoredPhoto) for row in rows)
+    for row in track(rows, "Checking photos", disable=not has_photos, transient=True):
         try:
-            opener = _opener(folder, row.photo, openers)
+            photo = _photo(row.photo, folder, names)
+            if photo is not None and photo not in opened:
+                photo()
+                opened.add(photo)
+            check(row.example)
         except ValueError as error:
             bad.append(BadRow(row.line, str(error)))
         else:
-            good.append(Solved(row.example, opener))
+            good.append(Solved(row.example, photo))
     return good, bad
 
 
-def _opener(
-    folder: Path | None, name: str | None, openers: dict[Path, OpenPhoto]
-) -> OpenPhoto | None:
-    """Return what opens the photo, one for all rows that name it, after opening it once."""
-    if folder is None or name is None:
+def _photo(
+    named: str | int | StoredPhoto | None, folder: Path | None, names: Mapping[int, str]
+) -> StoredPhoto | None:
+    """Return a row's photo; rows that name one photo get the same."""
+    if isinstance(named, StoredPhoto) or named is None:
+        return named
+    if folder is None:
         return None
-    file = find_photo(folder, name)
-    if file not in openers:
-        read_photo(file)
-        openers[file] = partial(read_photo, file)
-    return openers[file]
+    name = names.get(named, f"{named:012d}.jpg") if isinstance(named, int) else named
+    return photo_file(find_photo(folder, name))
 
 
 def _report(bad: list[BadRow], kept: int, file: Path, console: Console) -> None:

@@ -50,8 +50,12 @@ class Example:
     """Cosine similarity to the query, in [-1, 1]."""
 
 
-def check(example: Example) -> None:
+def check(example: Example, *, described: bool = True) -> None:
     """Check that an example is complete and within limits.
+
+    Args:
+        example: What is checked.
+        described: Whether it must have a caption or tags.
 
     Raises:
         ValueError: Says which field is wrong and why.
@@ -59,7 +63,7 @@ def check(example: Example) -> None:
     for name in ("id", "question", "answer"):
         if not getattr(example, name):
             raise ValueError(f"{name} is empty")
-    if not example.caption and not example.tags:
+    if described and not example.caption and not example.tags:
         raise ValueError("caption and tags are both empty")
     for name in ("id", "caption", "question", "answer"):
         if len(getattr(example, name)) > MAX_CHARACTERS[name]:

@@ -3,22 +3,16 @@
 All are strict: an answer is right or wrong as a whole, and a tie in a ranking counts against us.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bank.answers import normalise_answer
 from models.tagging import Tag
 
 Box = tuple[float, float, float, float]
-
-_ARTICLES = frozenset({"a", "an", "the"})
-_NUMBERS = {
-    "none": "0", "zero": "0", "one": "1", "two": "2", "three": "3", "four": "4", "five": "5",
-    "six": "6", "seven": "7", "eight": "8", "nine": "9", "ten": "10",
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +27,6 @@ class Score:
     def as_json(self) -> dict[str, float]:
         """Return the score with four digits after the point."""
         return {name: round(value, 4) for name, value in asdict(self).items()}
-
-
-def normalise_answer(text: str) -> str:
-    """Return the answer as VQA compares it (Antol et al. 2015).
-
-    Lower case, without punctuation and articles, numbers as digits. VQA's list of contractions
-    is left out: no answer here has one.
-    """
-    words = re.sub(r"[^\w\s]", " ", text.casefold()).split()
-    return " ".join(_NUMBERS.get(word, word) for word in words if word not in _ARTICLES)
 
 
 def is_right(answer: str, truth: str) -> bool:

@@ -6,7 +6,7 @@ example is relevant has to be read. Questions of other worlds have no topic.
 
 import re
 
-from evaluation.metrics import normalise_answer
+from bank.answers import normalise_answer
 
 Topic = tuple[str, str]
 """Kind and subject, as in `training.questions.Question`."""

@@ -3,8 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from bank.annotations import Annotations, clean_tags, read_annotations
+from bank.annotations import read_annotations
 from bank.examples import MAX_LINE_CHARACTERS, BankError
+from bank.rows import Annotations, clean_tags
 
 REAL = Path(__file__).parents[4] / "shared" / "data" / "annotations.jsonl"
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bank.answers import normalise_answer
 from evaluation.captions import (
     by_attribute,
     facts_of_caption,
@@ -17,7 +18,6 @@ from evaluation.metrics import (
     iou,
     is_right,
     matched_tags,
-    normalise_answer,
     ranks_of_own,
     ratio,
     share,
