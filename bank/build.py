@@ -4,7 +4,9 @@ Photos are opened a batch at a time, so that many photos need the memory of a fe
 vectors are stored: a bank contains no pictures.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -12,7 +14,15 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from bank.examples import EXAMPLES_FILE, VECTORS_FILE, BankError, Example, check, write_examples
+from bank.examples import (
+    EXAMPLES_FILE,
+    FILES,
+    VECTORS_FILE,
+    BankError,
+    Example,
+    check,
+    write_examples,
+)
 from bank.fingerprints import GRID, fingerprint
 from bank.vectors import BankVectors, MadeBy, write_vectors
 from models.clip import ClipModel
@@ -44,9 +54,13 @@ def build(
 ) -> None:
     """Embed every distinct photo and question, and write the bank folder `out`.
 
+    A bank that is there is replaced once the new one is whole.
+
     Raises:
-        BankError: There is no row, an id repeats, or an example exceeds a limit.
+        BankError: There is no row, an id repeats, an example exceeds a limit, or `out` holds
+            something else than a bank.
     """
+    _check_place(out)
     rows = tuple(rows)
     _check(rows)
     photo_rows, openers = _distinct([row.open_photo for row in rows if row.open_photo is not None])
@@ -66,9 +80,31 @@ def build(
         question=np.array(question_rows, np.int32),
         made_by=made_by,
     )
-    out.mkdir(parents=True, exist_ok=True)
-    write_examples((row.example for row in rows), out / EXAMPLES_FILE)
-    write_vectors(vectors, out / VECTORS_FILE)
+    with _whole(out) as folder:
+        write_examples((row.example for row in rows), folder / EXAMPLES_FILE)
+        write_vectors(vectors, folder / VECTORS_FILE)
+
+
+def _check_place(out: Path) -> None:
+    if out.exists() and not (out.is_dir() and {file.name for file in out.iterdir()} <= FILES):
+        raise BankError(f"{out} is there already and holds something else than a bank")
+
+
+@contextmanager
+def _whole(out: Path) -> Iterator[Path]:
+    """Yield a folder to write to, which becomes `out` if nothing fails."""
+    fresh, old = (out.with_name(f"{out.name}.{state}") for state in ("unfinished", "replaced"))
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir(parents=True)
+    try:
+        yield fresh
+        if out.exists():
+            shutil.rmtree(old, ignore_errors=True)
+            out.rename(old)
+        fresh.rename(out)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _check(rows: Sequence[Solved]) -> None:

@@ -1,6 +1,8 @@
 """Build or look at a bank of solved examples."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -8,16 +10,17 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import track
+from rich.progress import MofNCompleteColumn, Progress, track
 from rich.table import Table
 
 from bank.annotations import read_annotations
 from bank.build import Solved, build
+from bank.describing import BATCH, describe_photos, describers, load_describer
 from bank.examples import BankError, Example, check
 from bank.index import ExampleBank
 from bank.photo_files import StoredPhoto, coco_names, find_photo, photo_file
 from bank.release import clip_of
-from bank.rows import Annotation, BadRow
+from bank.rows import Annotation, BadRow, clean_text
 from models import clip
 from models.bundle import Bundle, BundleError
 from models.clip import ClipModel, Tower
@@ -48,36 +51,45 @@ def build_command(
     captions: Annotated[
         Path | None, typer.Option(help="COCO captions (.json) of the photos.")
     ] = None,
+    batch: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            max=1024,
+            help="Photos that captioner and tagger take at a time; a large tagger needs 2 GB each.",
+        ),
+    ] = BATCH,
     bundle: BundleOption = DEMO,
     threads: ThreadsOption = 1,
 ) -> None:
     """Build an example bank of solved questions: rows of your own, or a VQA data set.
 
     Fields of a row: caption, tags, question, answer, and perhaps id and photo (a file name).
-    A bad row is reported with its line and left out.
+    A bad row is reported with its line and left out. Where a row has a photo, and neither caption
+    nor tags, the bundle's captioner and tagger make them; interrupted, the same command goes on.
     """
     console = Console(stderr=True)
     try:
         read = read_annotations(file, answers=answers, captions=captions)
         rows, bad = _solved(read.rows, photos)
-        bad = sorted([*read.bad, *bad], key=lambda row: row.line)
-        _report(bad, len(rows), file, console)
+        _report(sorted([*read.bad, *bad], key=lambda row: row.line), file, console)
         if photos is None and any(isinstance(row.photo, str | int) for row in read.rows):
             console.print("Rows name photos; without --photos only their text is used.")
-        release = Bundle.load(bundle)
+        release, engine = Bundle.load(bundle), EngineSettings(threads=threads)
+        journal = out.with_name(f"{out.name}.unfinished.jsonl")
+        rows, unseen = _described(rows, release, engine, journal, batch, console)
+        lines = {row.example.id: row.line for row in read.rows}
+        _report([BadRow(lines[id_], reason) for id_, reason in unseen], file, console)
+        left_out = len(read.bad) + len(bad) + len(unseen)
+        console.print(f"{len(rows)} rows kept, {left_out} left out.")
         towers: tuple[Tower, ...] = (
             ("image", "text") if any(row.open_photo for row in rows) else ("text",)
         )
         model = _load_clip(release, threads, towers)
-        with console.status("Embedding") as status:
-            build(
-                rows,
-                model,
-                out,
-                made_by=clip_of(release),
-                progress=lambda done, total: status.update(f"Embedding {done} of {total}"),
-            )
-    except (BankError, BundleError, OSError) as error:
+        with _bar("Embedding", console) as update:
+            build(rows, model, out, made_by=clip_of(release), progress=update)
+        journal.unlink(missing_ok=True)
+    except (BankError, BundleError, OSError, ValueError) as error:
         _fail(error)
     console.print(f"Wrote {len(rows)} examples to {out}.")
 
@@ -119,7 +131,7 @@ def _solved(rows: tuple[Annotation, ...], folder: Path | None) -> tuple[list[Sol
             if photo is not None and photo not in opened:
                 photo()
                 opened.add(photo)
-            check(row.example)
+            check(row.example, described=photo is None)
         except ValueError as error:
             bad.append(BadRow(row.line, str(error)))
         else:
@@ -139,12 +151,61 @@ def _photo(
     return photo_file(find_photo(folder, name))
 
 
-def _report(bad: list[BadRow], kept: int, file: Path, console: Console) -> None:
+def _described(
+    rows: list[Solved],
+    bundle: Bundle,
+    engine: EngineSettings,
+    journal: Path,
+    batch: int,
+    console: Console,
+) -> tuple[list[Solved], list[tuple[str, str]]]:
+    """Return the rows with caption or tags, made where a row has neither, and others' ids.
+
+    With each id comes the reason why the row is left out.
+    """
+    photos = [row.open_photo for row in rows if not (row.example.caption or row.example.tags)]
+    if not photos:
+        return rows, []
+    with _bar("Captioning and tagging", console) as update:
+        described = describe_photos(
+            [photo for photo in dict.fromkeys(photos) if isinstance(photo, StoredPhoto)],
+            lambda: load_describer(bundle, engine),
+            journal,
+            made_by=describers(bundle),
+            batch=batch,
+            progress=update,
+        )
+    good: list[Solved] = []
+    bad: list[tuple[str, str]] = []
+    for row in rows:
+        example, photo = row.example, row.open_photo
+        if isinstance(photo, StoredPhoto) and not (example.caption or example.tags):
+            made = described[photo]
+            example = replace(example, caption=clean_text(made.caption), tags=made.tags)
+        try:
+            check(example)
+        except ValueError as error:
+            bad.append((example.id, str(error)))
+        else:
+            good.append(Solved(example, photo))
+    return good, bad
+
+
+@contextmanager
+def _bar(title: str, console: Console) -> Iterator[Callable[[int, int], None]]:
+    """Show a progress bar; yields what sets the number done and the total."""
+    columns = (*Progress.get_default_columns(), MofNCompleteColumn())
+    silent = not console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=silent) as bar:
+        task = bar.add_task(title, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _report(bad: Sequence[BadRow], file: Path, console: Console) -> None:
     for row in islice(bad, SHOWN):
         console.print(f"{escape(str(file))}:{row.line}: {escape(row.reason)}", soft_wrap=True)
     if len(bad) > SHOWN:
         console.print(f"and {len(bad) - SHOWN} more bad rows")
-    console.print(f"{kept} rows kept, {len(bad)} left out.")
 
 
 def _nearest(

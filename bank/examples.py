@@ -20,6 +20,7 @@ from typing import Literal
 
 EXAMPLES_FILE = "examples.jsonl"
 VECTORS_FILE = "vectors.safetensors"
+FILES = frozenset({EXAMPLES_FILE, VECTORS_FILE})
 FORMAT = "admirer-bank-1"
 
 MAX_EXAMPLES = 1_000_000

@@ -9,6 +9,7 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from bank import commands
+from bank.describing import Describe, Description
 from bank.examples import BankError
 from bank.photo_files import find_photo, read_photo
 from bank.release import clip_of, load_bank
@@ -82,6 +83,86 @@ def test_a_bank_is_built_of_the_good_rows_and_the_bad_ones_are_named(
     bank = load_bank(Bundle.load(bundle))
     assert (len(bank), bank.photos) == (3, 2)
     assert [example.id for example in bank.examples] == ["line-1", "line-6", "line-7"]
+
+
+def test_rows_with_photo_question_and_answer_alone_are_described(
+    tmp_path: Path, bundle: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load_describer(*_: object) -> Describe:
+        return lambda photos: [
+            Description("a grey room", ("mug",)) if photo.mean() < 100 else Description("", ())
+            for photo in photos
+        ]
+
+    monkeypatch.setattr(commands, "load_describer", load_describer)
+    bare = {"question": "who?", "answer": "me"}
+    file = annotations(
+        tmp_path,
+        bare | {"photo": "one.jpg"},
+        bare | {"photo": "two.png"},
+        bare | {"photo": "one.jpg", "caption": "a room of mine"},
+    )
+
+    result = run("build", file, "--out", bundle / "bank", "--photos", photos, "--bundle", bundle)
+
+    assert result.exit_code == 0, result.output
+    assert "rows.jsonl:2: caption and tags are both empty" in result.output
+    assert "2 rows kept, 1 left out" in result.output
+    made, own = load_bank(Bundle.load(bundle)).examples
+    assert (made.caption, made.tags) == ("a grey room", ("mug",))
+    assert (own.caption, own.tags) == ("a room of mine", ())
+    assert sorted(file.name for file in bundle.glob("bank*")) == ["bank"]
+
+
+def test_rows_to_be_described_are_left_out_without_their_photos(
+    tmp_path: Path, bundle: Path
+) -> None:
+    file = annotations(tmp_path, {"question": "who?", "answer": "me", "photo": "one.jpg"}, ROW)
+
+    result = run("build", file, "--out", bundle / "bank", "--bundle", bundle)
+
+    assert "rows.jsonl:1: caption and tags are both empty" in result.output
+    assert "1 rows kept, 1 left out" in result.output
+
+
+def test_photos_of_coco_are_found_by_their_number(
+    tmp_path: Path, bundle: Path, photos: Path
+) -> None:
+    (photos / "one.jpg").rename(photos / "COCO_val2014_000000000009.jpg")
+    file = annotations(tmp_path, ROW | {"image_id": 9}, ROW | {"image_id": 10})
+
+    result = run("build", file, "--out", bundle / "bank", "--photos", photos, "--bundle", bundle)
+
+    assert "rows.jsonl:2: photo '000000000010.jpg' is not in" in result.output
+    assert load_bank(Bundle.load(bundle)).photos == 1
+
+
+def test_a_folder_of_something_else_is_not_replaced(tmp_path: Path, bundle: Path) -> None:
+    result = run("build", annotations(tmp_path, ROW), "--out", bundle, "--bundle", bundle)
+
+    assert result.exit_code == 1
+    assert "holds something else than a bank" in result.output
+    assert (bundle / "bundle.yaml").exists()
+
+
+def test_a_bank_is_replaced_when_the_new_one_is_whole(
+    tmp_path: Path, bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_disk(*_: object) -> None:
+        raise OSError("No space left on device")
+
+    out = bundle / "bank"
+    run("build", annotations(tmp_path, ROW), "--out", out, "--bundle", bundle)
+    file = annotations(tmp_path, ROW, ROW)
+    with monkeypatch.context() as patch:
+        patch.setattr("bank.build.write_vectors", no_disk)
+        assert run("build", file, "--out", out, "--bundle", bundle).exit_code == 1
+    assert len(load_bank(Bundle.load(bundle))) == 1
+
+    assert run("build", file, "--out", out, "--bundle", bundle).exit_code == 0
+
+    assert len(load_bank(Bundle.load(bundle))) == 2
+    assert sorted(file.name for file in bundle.glob("bank*")) == ["bank"]
 
 
 def test_a_bank_is_shown_and_searched(tmp_path: Path, bundle: Path) -> None:
