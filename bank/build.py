@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from bank.examples import (
     EXAMPLES_FILE,
     FILES,
-    VECTORS_FILE,
     BankError,
     Example,
     check,
@@ -82,7 +81,7 @@ def build(
     )
     with _whole(out) as folder:
         write_examples((row.example for row in rows), folder / EXAMPLES_FILE)
-        write_vectors(vectors, folder / VECTORS_FILE)
+        write_vectors(vectors, folder)
 
 
 def _check_place(out: Path) -> None:

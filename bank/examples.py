@@ -1,12 +1,12 @@
 """Solved examples, and the folder format of an example bank.
 
-    examples.jsonl        one JSON object a line: id, caption, tags (list), question, answer
-    vectors.safetensors   image     (photos, d) fp16     unit CLIP vectors of the distinct photos
-                          print     (photos, 64) uint8   see `fingerprint`
-                          text      (questions, d) fp16  unit CLIP vectors of the distinct questions
-                          photo     (n,) int32           each example's row in image, -1 without one
-                          question  (n,) int32           each example's row in text
-                          and as its metadata: format, clip, revision
+    examples.jsonl   one JSON object a line: id, caption, tags (list), question, answer
+    image.npy        (photos, d) float32    unit CLIP vectors of the distinct photos
+    print.npy        (photos, 64) uint8     see `fingerprint`
+    text.npy         (questions, d) float32 unit CLIP vectors of the distinct questions
+    photo.npy        (n,) int32             each example's row in image, -1 without one
+    question.npy     (n,) int32             each example's row in text
+    bank.json        format, clip, revision
 
 Photos and questions that several examples share are stored once: the demo bank has about six
 questions for each photo, and people ask the same few questions about every photo.
@@ -19,9 +19,11 @@ from pathlib import Path
 from typing import Literal
 
 EXAMPLES_FILE = "examples.jsonl"
-VECTORS_FILE = "vectors.safetensors"
-FILES = frozenset({EXAMPLES_FILE, VECTORS_FILE})
-FORMAT = "admirer-bank-1"
+ABOUT_FILE = "bank.json"
+ARRAYS = ("image.npy", "print.npy", "text.npy", "photo.npy", "question.npy")
+FORMAT = "admirer-bank-2"
+FILES = frozenset({EXAMPLES_FILE, ABOUT_FILE, *ARRAYS, "vectors.safetensors"})
+"""What a bank's folder may hold; the last is of the first format."""
 
 MAX_EXAMPLES = 1_000_000
 MAX_LINE_CHARACTERS = 65_536

@@ -1,9 +1,9 @@
 """Search the solved examples that are most similar to a photo and a question.
 
 Similarity is the mean of the cosine of the photos and the cosine of the questions (PICa, Yang et
-al. 2022, section 3.3). One exact index over the concatenated vectors serves every kind of
-similarity: a half of the query that does not count is zero. A search never returns the example of
-the very same photo and question, which would leak its answer into the prompt.
+al. 2022, section 3.3). A query is compared with every distinct photo and question once, and each
+example adds up its two cosines, so that nothing but the stored vectors is in memory. A search never
+returns the example of the very same photo and question: its answer would leak into the prompt.
 """
 
 import re
@@ -11,14 +11,12 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bank.examples import (
     EXAMPLES_FILE,
-    VECTORS_FILE,
     BankError,
     Example,
     Similarity,
@@ -31,20 +29,12 @@ Vector = NDArray[np.float32]
 """A unit vector of CLIP, shape (d,)."""
 
 
-class _Index(Protocol):
-    def search(
-        self, queries: NDArray[np.float32], k: int
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]: ...
-
-
 class ExampleBank:
     """Solved examples and the index over them; nothing changes after it is made."""
 
     def __init__(self, examples: Sequence[Example], vectors: BankVectors) -> None:
         self._examples = tuple(examples)
         self._vectors = vectors
-        self._rows = _side_by_side(vectors)
-        self._index = _exact_index(self._rows)
         self._by_question: dict[str, list[int]] = {}
         for row, example in enumerate(self._examples):
             self._by_question.setdefault(_plain(example.question), []).append(row)
@@ -61,7 +51,7 @@ class ExampleBank:
             raise BankError(f"{folder} has no examples")
         if len({example.id for example in examples}) < len(examples):
             raise BankError(f"{folder} has two examples of one id")
-        return cls(examples, read_vectors(folder / VECTORS_FILE, len(examples)))
+        return cls(examples, read_vectors(folder, len(examples)))
 
     @classmethod
     def empty(cls) -> "ExampleBank":
@@ -129,37 +119,49 @@ class ExampleBank:
         k = min(k, len(self._examples) - len(hidden))
         if k <= 0:
             return ()
-        query = self._query(image_vector, text_vector, similarity)
+        given = self._given(image_vector, text_vector, similarity)
         if similarity == "random":
-            chosen = self._draw(k, hidden, photo, question, seed)
-            scores = self._rows[chosen] @ query
+            rows = self._draw(k, hidden, photo, question, seed)
+            scores = self._scores(*given)[rows]
         else:
-            found, rows = self._index.search(query[None], k + len(hidden))
-            visible = [place for place, row in enumerate(rows[0]) if int(row) not in hidden][:k]
-            chosen, scores = rows[0][visible], found[0][visible]
+            scores = self._scores(*given)
+            scores[list(hidden)] = -np.inf
+            rows = _highest(scores, k)
+            scores = scores[rows]
         scores = np.clip(scores, -1, 1)
-        order = np.lexsort((chosen, -scores))
+        order = np.lexsort((rows, -scores))
         return tuple(
-            replace(self._examples[int(chosen[i])], similarity=float(scores[i])) for i in order
+            replace(self._examples[int(rows[i])], similarity=float(scores[i])) for i in order
         )
 
-    def _query(
-        self, image_vector: Vector | None, text_vector: Vector | None, similarity: Similarity
-    ) -> NDArray[np.float32]:
-        """Return the query over both halves of a row, shape (2 d,)."""
-        image = None if similarity == "question" else image_vector
-        text = None if similarity == "image" else text_vector
-        given = [vector for vector in (image, text) if vector is not None]
+    def _given(
+        self, image: Vector | None, text: Vector | None, similarity: Similarity
+    ) -> tuple[Vector | None, Vector | None]:
+        """Return the vectors that are compared, image and text, each scaled to its share."""
+        vectors = (
+            None if similarity == "question" else image,
+            None if similarity == "image" else text,
+        )
+        given = [vector for vector in vectors if vector is not None]
         if not given and similarity != "random":
             raise ValueError(f"similarity {similarity!r} needs a vector that was not given")
         if any(vector.shape != (self.dimension,) for vector in given):
             raise ValueError(f"the bank's vectors have length {self.dimension}")
-        query = np.zeros(2 * self.dimension, np.float32)
+        image, text = (
+            None if vector is None else vector / np.float32(len(given)) for vector in vectors
+        )
+        return image, text
+
+    def _scores(self, image: Vector | None, text: Vector | None) -> NDArray[np.float32]:
+        """Return every example's similarity to what is given, shape (n,)."""
+        scores = np.zeros(len(self), np.float32)
         if image is not None:
-            query[: self.dimension] = image / len(given)
+            # The last is of examples without a photo, whose row is -1.
+            of_photos = np.append(self._vectors.image @ image, np.float32(0))
+            scores += of_photos[self._vectors.photo]
         if text is not None:
-            query[self.dimension :] = text / len(given)
-        return query
+            scores += (self._vectors.text @ text)[self._vectors.question]
+        return scores
 
     def _hidden(self, photo: Fingerprint | None, question: str | None) -> frozenset[int]:
         """Return the rows of the very same photo and question."""
@@ -185,20 +187,11 @@ class ExampleBank:
         return random.choice(visible, k, replace=False)
 
 
-def _side_by_side(vectors: BankVectors) -> NDArray[np.float32]:
-    """Return the concatenated image and text vector of each example, shape (n, 2 d)."""
-    nothing = np.zeros((1, vectors.dimension), np.float32)
-    image = np.concatenate([vectors.image, nothing])[vectors.photo]
-    return np.ascontiguousarray(np.hstack([image, vectors.text[vectors.question]]))
-
-
-def _exact_index(rows: NDArray[np.float32]) -> _Index:
-    import faiss
-
-    index = faiss.IndexFlatIP(rows.shape[1])
-    index.add(rows)
-    found: _Index = index
-    return found
+def _highest(scores: NDArray[np.float32], k: int) -> NDArray[np.int64]:
+    """Return the places of the `k` highest scores; of equal ones, the first."""
+    least = np.partition(scores, -k)[-k]
+    places = np.flatnonzero(scores >= least)
+    return places[np.lexsort((places, -scores[places]))[:k]]
 
 
 def _plain(question: str) -> str:

@@ -1,17 +1,23 @@
-"""The vectors of a stored bank: reading, checking and writing `vectors.safetensors`.
+"""The vectors of a stored bank: reading, checking and writing them.
 
-They are stored in half precision, which changes cosines by about 0.0005, and normalised again when
-read, so that a similarity is always in [-1, 1].
+They are mapped into memory and not copied: replicas of one node share the pages that a search
+reads. So they are stored in single precision, as they are compared.
 """
 
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bank.examples import FORMAT, BankError
+from bank.examples import ABOUT_FILE, FORMAT, BankError
 from bank.fingerprints import GRID
+
+CHECKED = 10_000
+"""Vectors whose length is checked: all of a small bank, a sample of a large one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,59 +49,64 @@ class BankVectors:
         return int(self.text.shape[1])
 
 
-def write_vectors(vectors: BankVectors, file: Path) -> None:
-    """Write `vectors.safetensors`."""
-    from safetensors.numpy import save
-
-    tensors = {
-        "image": vectors.image.astype(np.float16),
-        "print": vectors.prints,
-        "text": vectors.text.astype(np.float16),
-        "photo": vectors.photo,
-        "question": vectors.question,
-    }
-    made_by = vectors.made_by
-    metadata = {"format": FORMAT, "clip": made_by.clip, "revision": made_by.revision}
-    whole = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
-    file.write_bytes(save(whole, metadata))
+def write_vectors(vectors: BankVectors, folder: Path) -> None:
+    """Write the arrays of a bank, and last the file that names their format."""
+    np.save(folder / "image.npy", vectors.image.astype(np.float32))
+    np.save(folder / "text.npy", vectors.text.astype(np.float32))
+    np.save(folder / "print.npy", vectors.prints)
+    np.save(folder / "photo.npy", vectors.photo)
+    np.save(folder / "question.npy", vectors.question)
+    about = {"format": FORMAT, **asdict(vectors.made_by)}
+    (folder / ABOUT_FILE).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
 
 
-def read_vectors(file: Path, examples: int) -> BankVectors:
-    """Read and check the vectors of a bank with this number of examples.
+def read_vectors(folder: Path, examples: int) -> BankVectors:
+    """Map and check the vectors of a bank with this number of examples.
 
     Raises:
-        BankError: The file is missing, damaged, of another format, or of other examples.
+        BankError: A file is missing, damaged, of another format, or of other examples.
     """
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(file, framework="numpy") as stored:
-            metadata = stored.metadata() or {}
-            tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
-        raise BankError(f"cannot read {file}: {error}") from None
-    if metadata.get("format") != FORMAT:
-        raise BankError(f"{file} is not of the format {FORMAT}")
-    try:
-        vectors = BankVectors(
-            image=_unit(tensors["image"]),
-            prints=tensors["print"],
-            text=_unit(tensors["text"]),
-            photo=tensors["photo"],
-            question=tensors["question"],
-            made_by=MadeBy(metadata.get("clip", ""), metadata.get("revision", "")),
-        )
-    except KeyError as error:
-        raise BankError(f"{file} has no tensor {error}") from None
+    about = _about(folder)
+    if about.get("format") != FORMAT:
+        raise BankError(f"{folder} is not of the format {FORMAT}; build the bank again")
+    vectors = BankVectors(
+        image=_mapped(folder / "image.npy", np.float32, 2),
+        prints=_mapped(folder / "print.npy", np.uint8, 2),
+        text=_mapped(folder / "text.npy", np.float32, 2),
+        photo=_mapped(folder / "photo.npy", np.int32, 1),
+        question=_mapped(folder / "question.npy", np.int32, 1),
+        made_by=MadeBy(about.get("clip", ""), about.get("revision", "")),
+    )
     problem = _problem(vectors, examples)
     if problem:
-        raise BankError(f"{file}: {problem}")
+        raise BankError(f"{folder}: {problem}")
     return vectors
 
 
-def _unit(rows: NDArray[np.float16]) -> NDArray[np.float32]:
-    lengths = np.linalg.norm(rows.astype(np.float32), axis=-1, keepdims=True)
-    return (rows / np.where(lengths > 0, lengths, 1)).astype(np.float32)
+def _about(folder: Path) -> Mapping[str, str]:
+    file = folder / ABOUT_FILE
+    try:
+        about = json.loads(file.read_text("utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise BankError(f"cannot read {file}: {error}") from None
+    if not isinstance(about, dict) or not all(isinstance(value, str) for value in about.values()):
+        raise BankError(f"{file} does not say how the bank was made")
+    return about
+
+
+_Number = TypeVar("_Number", bound=np.generic)
+
+
+def _mapped(file: Path, dtype: type[_Number], dimensions: int) -> NDArray[_Number]:
+    try:
+        array = np.load(file, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise BankError(f"cannot read {file}: {error}") from None
+    if array.dtype != dtype or array.ndim != dimensions:
+        raise BankError(f"{file} is not an array of {dtype.__name__} with {dimensions} dimensions")
+    return np.asarray(array)
 
 
 def _problem(vectors: BankVectors, examples: int) -> str | None:
@@ -105,11 +116,9 @@ def _problem(vectors: BankVectors, examples: int) -> str | None:
         f"there are {examples} examples and vectors of {len(vectors.question)}": (
             vectors.question.shape != (examples,) or vectors.photo.shape != (examples,)
         ),
-        "vectors of photos and questions have different lengths": (
-            image.ndim != 2 or text.ndim != 2 or image.shape[1] != text.shape[1]
-        ),
+        "vectors of photos and questions have different lengths": (image.shape[1] != text.shape[1]),
         "there is not one fingerprint for each photo": (
-            vectors.prints.shape != (len(image), GRID * GRID) or vectors.prints.dtype != np.uint8
+            vectors.prints.shape != (len(image), GRID * GRID)
         ),
         "an example points to a photo or question that is not there": (
             not _all_within(vectors.photo, -1, len(image))
@@ -125,4 +134,5 @@ def _all_within(rows: NDArray[np.int32], low: int, high: int) -> bool:
 
 
 def _all_unit(rows: NDArray[np.float32]) -> bool:
-    return bool(np.allclose(np.linalg.norm(rows, axis=-1), 1, atol=1e-3))
+    checked = rows[:: max(1, len(rows) // CHECKED)]
+    return bool(np.allclose(np.linalg.norm(checked, axis=-1), 1, atol=1e-3))

@@ -17,7 +17,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from bank.examples import EXAMPLES_FILE, VECTORS_FILE, read_examples
+from bank.examples import EXAMPLES_FILE, read_examples
 from bank.release import clip_of
 from bank.vectors import read_vectors, write_vectors
 from benchmarks.machine import FOLDER
@@ -77,7 +77,7 @@ def _write_bank(bundle: Bundle, home: Path) -> None:
     """Write the demo's examples with random vectors as long as those of the bundle's CLIP."""
     folder = home / "bank"
     shutil.copy(DEMO / "bank" / EXAMPLES_FILE, folder)
-    of_demo = read_vectors(DEMO / "bank" / VECTORS_FILE, len(read_examples(folder / EXAMPLES_FILE)))
+    of_demo = read_vectors(DEMO / "bank", len(read_examples(folder / EXAMPLES_FILE)))
     config = json.loads((home / "clip" / "config.json").read_text("utf-8"))
     random = np.random.default_rng(5)
 
@@ -92,4 +92,4 @@ def _write_bank(bundle: Bundle, home: Path) -> None:
         text=unit(len(of_demo.text)),
         made_by=clip_of(bundle),
     )
-    write_vectors(vectors, folder / VECTORS_FILE)
+    write_vectors(vectors, folder)

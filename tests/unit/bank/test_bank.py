@@ -1,7 +1,9 @@
 import io
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,10 +13,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bank.build import Solved, build
-from bank.examples import EXAMPLES_FILE, VECTORS_FILE, BankError, Example, Similarity
+from bank.examples import EXAMPLES_FILE, BankError, Example, Similarity
 from bank.fingerprints import fingerprint
 from bank.index import ExampleBank
-from bank.vectors import MadeBy
+from bank.vectors import MadeBy, read_vectors
 from models.pixels import read_rgb
 
 MADE_BY = MadeBy("tiny", "1")
@@ -220,34 +222,74 @@ def test_fingerprints_of_different_rooms_are_different(bank: ExampleBank) -> Non
     assert hidden == [1, 1, 1, 0, 0]
 
 
-def broken(
-    folder: Path, out: Path, *, examples: str | None = None, vectors: bytes | None = None
-) -> Path:
-    out.mkdir()
-    (out / EXAMPLES_FILE).write_text(
-        examples if examples is not None else (folder / EXAMPLES_FILE).read_text()
-    )
-    (out / VECTORS_FILE).write_bytes(
-        vectors if vectors is not None else (folder / VECTORS_FILE).read_bytes()
-    )
+def broken(folder: Path, out: Path, name: str, damage: Callable[[bytes], bytes | None]) -> Path:
+    """Copy a bank with one file damaged, or without it."""
+    shutil.copytree(folder, out)
+    damaged = damage((out / name).read_bytes())
+    (out / name).unlink()
+    if damaged is not None:
+        (out / name).write_bytes(damaged)
     return out
 
 
-def test_a_damaged_bank_is_one_error_that_names_the_file(folder: Path, tmp_path: Path) -> None:
-    stored = (folder / EXAMPLES_FILE).read_text()
-    first = stored.splitlines()[0]
-    damaged = [
-        tmp_path / "nowhere",
-        broken(folder, tmp_path / "empty", examples=""),
-        broken(folder, tmp_path / "cut", vectors=(folder / VECTORS_FILE).read_bytes()[:90]),
-        broken(folder, tmp_path / "fewer", examples=stored.removeprefix(first + "\n")),
-        broken(folder, tmp_path / "not an example", examples="{}\n"),
-        broken(folder, tmp_path / "an id twice", examples=f"{first}\n{first}\n"),
-    ]
+def array(values: Any) -> bytes:
+    file = io.BytesIO()
+    np.save(file, values)
+    return file.getvalue()
 
-    for place in damaged:
-        with pytest.raises(BankError, match=str(place)):
-            ExampleBank.load(place)
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        (EXAMPLES_FILE, lambda data: b""),
+        (EXAMPLES_FILE, lambda data: data.partition(b"\n")[2]),
+        (EXAMPLES_FILE, lambda data: b"{}\n"),
+        (EXAMPLES_FILE, lambda data: data.partition(b"\n")[0] + b"\n" + data),
+        (EXAMPLES_FILE, lambda data: None),
+        ("bank.json", lambda data: None),
+        ("bank.json", lambda data: b"[]"),
+        ("bank.json", lambda data: b"\xff{"),
+        ("bank.json", lambda data: data.replace(b"bank-2", b"bank-1")),
+        ("image.npy", lambda data: None),
+        ("image.npy", lambda data: data[:90]),
+        ("image.npy", lambda data: data[:-1]),
+        ("text.npy", lambda data: array(np.array([{}]))),
+        ("text.npy", lambda data: array(np.ones((3, DIMENSION)))),
+        ("text.npy", lambda data: array(np.ones((3, DIMENSION), np.float32))),
+        ("text.npy", lambda data: array(np.ones((3, DIMENSION + 1), np.float32))),
+        ("print.npy", lambda data: array(np.ones((3, 64), np.uint8))),
+        ("photo.npy", lambda data: array(np.full(60, 15, np.int32))),
+        ("question.npy", lambda data: array(np.full(60, -1, np.int32))),
+    ],
+)
+def test_a_damaged_bank_is_one_error_that_names_the_place(
+    folder: Path, tmp_path: Path, name: str, damage: Callable[[bytes], bytes | None]
+) -> None:
+    place = broken(folder, tmp_path / "bank", name, damage)
+
+    with pytest.raises(BankError, match=str(place)):
+        ExampleBank.load(place)
+
+
+def test_a_bank_that_is_not_there_is_one_error(tmp_path: Path) -> None:
+    with pytest.raises(BankError, match="nowhere"):
+        ExampleBank.load(tmp_path / "nowhere")
+
+
+def test_a_bank_of_the_first_format_is_to_be_built_again(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "vectors.safetensors").touch()
+    shutil.copy(folder / EXAMPLES_FILE, tmp_path)
+
+    with pytest.raises(BankError, match="build the bank again"):
+        ExampleBank.load(tmp_path)
+
+
+def test_vectors_are_mapped_and_not_copied(folder: Path) -> None:
+    vectors = read_vectors(folder, 60)
+
+    for vector in (vectors.image, vectors.text):
+        assert isinstance(vector.base, np.memmap)
+        assert not vector.flags.writeable
 
 
 @pytest.mark.parametrize(
