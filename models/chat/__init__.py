@@ -44,16 +44,17 @@ class ChatModel(Protocol):
 
 
 def load(folder: Path, engine: EngineSettings) -> ChatModel:
-    """Load a causal language model of the Llama family with a chat template.
+    """Load a causal language model with a chat template, of a family in `models.chat.families`.
 
     Args:
-        folder: A checkpoint: config.json, tokenizer.json, a chat template, model.safetensors,
-            and `model.onnx` for the ONNX engine.
+        folder: A checkpoint: config.json, tokenizer.json, a chat template, model.safetensors or
+            its shards, and `model.onnx` for the ONNX engine.
         engine: Library, device and threads.
 
     Raises:
         FileNotFoundError: A file of the checkpoint is missing.
-        ValueError: The checkpoint needs something that the engine does not support.
+        ValueError: The family is unknown, or the checkpoint needs something that is not
+            supported.
     """
     if engine.engine == "torch":
         from models.chat.torch import TorchChat

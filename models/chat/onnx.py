@@ -20,7 +20,7 @@ from models.settings import EngineSettings
 
 
 class OnnxChat:
-    """Llama-family `model.onnx`; see `models.chat.ChatModel`."""
+    """`model.onnx`; see `models.chat.ChatModel`."""
 
     def __init__(self, folder: Path, engine: EngineSettings) -> None:
         self._prompts = Prompts(folder)

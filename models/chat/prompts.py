@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.chat import Completion, Turn
+from models.chat.families import read_family
 from models.chat.template import ChatTemplate
 from models.text import load_tokenizer
 
@@ -16,9 +17,9 @@ class Prompts:
     """A checkpoint's chat template, tokenizer and length of context."""
 
     def __init__(self, folder: Path) -> None:
-        self._template = ChatTemplate(folder)
+        self._template = ChatTemplate(folder, read_family(folder).template_variables)
         self._tokenizer = load_tokenizer(folder)
-        config = json.loads((folder / "config.json").read_text())
+        config = json.loads((folder / "config.json").read_text("utf-8"))
         self._context_tokens: int = config["max_position_embeddings"]
 
     def encode(self, chat: Sequence[Turn]) -> list[int]:

@@ -4,7 +4,7 @@ Templates come with the weights and are code, so they run in jinja2's sandbox.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NoReturn
@@ -32,17 +32,23 @@ class ChatTemplate:
 
     Reads `chat_template.jinja`, or else the entry `chat_template` of tokenizer_config.json.
 
+    Args:
+        folder: The checkpoint.
+        variables: Further variables of the template, as keyword arguments of
+            `apply_chat_template`.
+
     Raises:
         FileNotFoundError: The checkpoint has neither.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, variables: Mapping[str, object] | None = None) -> None:
         path = folder / "tokenizer_config.json"
-        config: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+        config: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.exists() else {}
         self._template = _environment().from_string(_source(folder, config))
-        self._tokens = {
+        tokens = {
             name: _text(config[name]) for name in _SPECIAL_TOKENS if config.get(name) is not None
         }
+        self._variables = {**tokens, **(variables or {})}
 
     def render(self, chat: Sequence[Turn]) -> str:
         """Return the text that ends where the assistant's answer begins.
@@ -56,7 +62,7 @@ class ChatTemplate:
                 tools=None,
                 documents=None,
                 add_generation_prompt=True,
-                **self._tokens,
+                **self._variables,
             )
         except TemplateError as error:
             raise ValueError(f"the chat template refuses the chat: {error}") from error
@@ -65,7 +71,7 @@ class ChatTemplate:
 def _source(folder: Path, config: dict[str, Any]) -> str:
     own = folder / "chat_template.jinja"
     if own.exists():
-        return own.read_text()
+        return own.read_text("utf-8")
     entry = config.get("chat_template")
     if isinstance(entry, list):
         entry = {one["name"]: one["template"] for one in entry}.get("default")

@@ -12,16 +12,16 @@ from models.torch_device import place
 
 
 class TorchChat:
-    """Llama-family checkpoint; see `models.chat.ChatModel`."""
+    """A checkpoint of transformers; see `models.chat.ChatModel`."""
 
     def __init__(self, folder: Path, engine: EngineSettings) -> None:
         from transformers import AutoModelForCausalLM
 
+        self._prompts = Prompts(folder)
+        self._rules = read_rules(folder)
         self._place = place(engine)
         model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=self._place.dtype)
         self._model = model.eval().to(self._place.device)
-        self._prompts = Prompts(folder)
-        self._rules = read_rules(folder)
 
     def complete(self, chats: Sequence[Sequence[Turn]], *, max_new_tokens: int) -> list[Completion]:
         """Return one completion for each chat, in order."""

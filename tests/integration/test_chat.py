@@ -1,17 +1,27 @@
 """Both engines against transformers' own chat template, generate and tokenizer."""
 
 import json
+import shutil
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from transformers import AutoTokenizer, LlamaForCausalLM
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    LlamaTokenizer,
+    PreTrainedTokenizerFast,
+)
 
 from models.chat import Completion, load
+from models.chat.prompts import Prompts
 from models.chat.template import ChatTemplate
 from models.settings import EngineSettings
 from training.checkpoints import llama
+from training.export.parts import export_part
 
 DEMO = Path("bundles/demo/answerer")
 CHATS = [
@@ -27,17 +37,44 @@ CHATS = [
 ENGINES = [EngineSettings(engine="onnx"), EngineSettings(engine="torch")]
 
 
+CHECKPOINTS = {
+    "Llama": llama.make_small_answerer,
+    "SmolLM2": llama.make_small_smollm2,
+    "TinyLlama": llama.make_small_tinyllama,
+}
+
+
 @pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("answerer")
-    llama.make_small_answerer(folder)
-    return folder
+def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    @cache
+    def made(name: str) -> Path:
+        folder = tmp_path_factory.mktemp("answerer")
+        CHECKPOINTS[name](folder)
+        return folder
+
+    return made
+
+
+@pytest.fixture
+def small(checkpoints: Callable[[str], Path]) -> Path:
+    return checkpoints("Llama")
+
+
+def reference_tokenizer(folder: Path) -> Any:
+    """Return transformers' tokenizer, read from tokenizer.json as it stands.
+
+    AutoTokenizer makes a LlamaTokenizer anew, with another rule for the text after a special token.
+    """
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    if isinstance(tokenizer, LlamaTokenizer):
+        return PreTrainedTokenizerFast.from_pretrained(folder)
+    return tokenizer
 
 
 def reference(folder: Path, chat: list[dict[str, str]], max_new_tokens: int) -> Completion:
     torch.set_num_threads(1)
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    model: Any = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    tokenizer = reference_tokenizer(folder)
+    model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
     prompt: Any = tokenizer.apply_chat_template(
         chat, add_generation_prompt=True, return_tensors="pt", return_dict=False
     )
@@ -48,15 +85,34 @@ def reference(folder: Path, chat: list[dict[str, str]], max_new_tokens: int) -> 
 
 
 @pytest.mark.parametrize("engine", ENGINES, ids=["onnx", "torch"])
+@pytest.mark.parametrize("name", CHECKPOINTS)
 def test_a_batch_of_chats_is_completed_as_transformers_completes_each(
-    small: Path, engine: EngineSettings
+    checkpoints: Callable[[str], Path], name: str, engine: EngineSettings
 ) -> None:
-    model = load(small, engine)
-    expected = [reference(small, chat, 12) for chat in CHATS]
+    folder = checkpoints(name)
+    model = load(folder, engine)
+    expected = [reference(folder, chat, 12) for chat in CHATS]
     assert len({completion.text for completion in expected}) == len(CHATS)
     assert model.complete(CHATS, max_new_tokens=12) == expected
     assert [model.complete([chat], max_new_tokens=12)[0] for chat in CHATS] == expected
     assert [model.count_tokens(chat) for chat in CHATS] == [e.prompt_tokens for e in expected]
+
+
+def test_a_graph_reads_weights_from_bfloat16_shards(small: Path, tmp_path: Path) -> None:
+    shutil.copytree(small, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "model.safetensors").unlink()
+    model: Any = AutoModelForCausalLM.from_pretrained(small, dtype=torch.bfloat16)
+    model.save_pretrained(tmp_path, max_shard_size="64KB")
+    relinked = export_part("answerer", tmp_path)["model.onnx"]
+    shards = sorted(path.name for path in tmp_path.glob("*.safetensors"))
+    assert len(shards) > 1
+    assert relinked is not None
+    assert relinked.linked == len(list(model.parameters()))
+    graph = (tmp_path / "model.onnx").read_bytes()
+    assert all(shard.encode() in graph for shard in shards)
+    expected = [reference(tmp_path, chat, 12) for chat in CHATS]
+    for engine in ENGINES:
+        assert load(tmp_path, engine).complete(CHATS, max_new_tokens=12) == expected
 
 
 @pytest.mark.parametrize("engine", ENGINES, ids=["onnx", "torch"])
@@ -106,6 +162,19 @@ def test_templates_render_as_in_transformers(
     for chat in CHATS:
         expected = tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
         assert ChatTemplate(tmp_path).render(chat) == expected
+
+
+@pytest.mark.parametrize("name", CHECKPOINTS)
+def test_token_ids_of_a_prompt_equal_those_of_transformers(
+    checkpoints: Callable[[str], Path], name: str
+) -> None:
+    folder = checkpoints(name)
+    tokenizer = reference_tokenizer(folder)
+    for chat in CHATS:
+        expected = tokenizer.apply_chat_template(
+            chat, add_generation_prompt=True, return_dict=False
+        )
+        assert Prompts(folder).encode(chat) == expected
 
 
 def test_the_demo_answerer_says_the_same_on_both_engines() -> None:

@@ -1,4 +1,4 @@
-"""Exports a Llama-family chat model to `model.onnx`, one graph for prompts and single tokens.
+"""Exports a chat model to `model.onnx`, one graph for prompts and single tokens.
 
 Prompts of different lengths are batched by padding on the left: the mask is built inside
 the graph from the same attention_mask that transformers takes.
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, PreTrainedModel
 from transformers.cache_utils import DynamicCache, DynamicLayer
 
+from models.chat.families import read_family
 from training.export.graphs import cache_axes, write_graph
 
 
@@ -21,7 +22,11 @@ def export_answerer(folder: Path) -> None:
     input_ids and position_ids (rows, tokens) int64; attention_mask (rows, length + tokens) int64,
     0 at padding; past_key_i and past_value_i (rows, key heads, length, head size) of any length
     from 0 -> logits of the last token (rows, vocabulary), present_key_i and present_value_i.
+
+    Raises:
+        ValueError: The family of the checkpoint is unknown.
     """
+    read_family(folder)
     model = AutoModelForCausalLM.from_pretrained(
         folder, dtype=torch.float32, attn_implementation="eager"
     )

@@ -1,6 +1,6 @@
 """One part of a bundle at a time: its graphs, and where they keep their weights.
 
-A checkpoint without model.safetensors (pytorch_model.bin, as older public ones are) gets graphs
+A checkpoint without safetensors files (pytorch_model.bin, as older public ones are) gets graphs
 that hold the weights themselves.
 """
 
@@ -12,7 +12,7 @@ from training.export.answerer import export_answerer
 from training.export.captioner import export_captioner
 from training.export.clip import export_clip
 from training.export.tagger import export_tagger
-from training.export.weights import Relinked, relink
+from training.export.weights import Relinked, relink, weight_files
 
 PartName = Literal["captioner", "tagger", "clip", "answerer"]
 
@@ -31,18 +31,18 @@ def export_part(name: PartName, folder: Path) -> dict[str, Relinked | None]:
     None means that the graph holds them itself.
 
     Raises:
-        ValueError: More weights than biases and constants were not found in model.safetensors.
+        ValueError: More weights than biases and constants were not found in the safetensors files.
     """
     export, files = _PARTS[name]
     export(folder)
-    weights = folder / "model.safetensors"
-    if not weights.is_file():
+    weights = weight_files(folder)
+    if not weights:
         return dict.fromkeys(files)
     relinked = {file: relink(folder / file, weights) for file in files}
     for file, result in relinked.items():
         if result.too_much_inline:
             raise ValueError(
-                f"{folder / file} keeps {result.inline_bytes} bytes of weights that are not in"
-                f" model.safetensors: {result.largest_inline}"
+                f"{folder / file} keeps {result.inline_bytes} bytes of weights that are not in the"
+                f" safetensors files: {result.largest_inline}"
             )
     return dict(relinked)
