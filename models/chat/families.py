@@ -1,7 +1,8 @@
 """Families of chat models, by the architecture that config.json names.
 
 All are decoders with rotary positions that one graph serves (Llama, Touvron et al. 2023); they
-differ in their weights, tokenizers and chat templates, and these come with the checkpoint.
+differ in their weights, tokenizers and chat templates, and these come with the checkpoint. The
+graph sees all tokens from each token; attention to a sliding window is refused.
 """
 
 import json
@@ -21,6 +22,7 @@ class Family:
 
 FAMILIES: Mapping[str, Family] = {
     "LlamaForCausalLM": Family(),  # also TinyLlama (Zhang et al. 2024), SmolLM2 (Allal et al. 2025)
+    "Qwen2ForCausalLM": Family(),  # Qwen2.5 (Qwen Team 2024)
 }
 
 
@@ -29,7 +31,7 @@ def read_family(folder: Path) -> Family:
 
     Raises:
         FileNotFoundError: There is no config.json.
-        ValueError: The architecture is not in the table.
+        ValueError: The architecture is not in the table, or attends to a sliding window.
     """
     config: dict[str, Any] = json.loads((folder / "config.json").read_text("utf-8"))
     architectures = config.get("architectures") or [None]
@@ -38,4 +40,6 @@ def read_family(folder: Path) -> Family:
             f"{folder.name}: no answerer for architecture {architectures[0]},"
             f" only for {', '.join(FAMILIES)}"
         )
+    if config.get("use_sliding_window") or "sliding_attention" in config.get("layer_types", ()):
+        raise ValueError(f"{folder.name}: attention to a sliding window is not supported")
     return FAMILIES[architectures[0]]

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from models.chat import Completion, Turn
-from models.chat.prompts import Prompts, pad_left
+from models.chat.prompts import RULES, Prompts, pad_left
 from models.generation import Ids, Scores
 from models.generation.cache import CachedDecoder
 from models.generation.greedy import greedy
@@ -24,7 +24,7 @@ class OnnxChat:
 
     def __init__(self, folder: Path, engine: EngineSettings) -> None:
         self._prompts = Prompts(folder)
-        self._rules = read_rules(folder)
+        self._rules = read_rules(folder, supports=RULES)
         self._session = open_session(folder / "model.onnx", engine)
 
     def complete(self, chats: Sequence[Sequence[Turn]], *, max_new_tokens: int) -> list[Completion]:
@@ -35,7 +35,9 @@ class OnnxChat:
         prompts = self._prompts.encode_all(chats, max_new_tokens=max_new_tokens)
         reading, first = self._read(prompts)
         first_token_s = time.perf_counter() - started
-        written = greedy(first, reading, self._rules, max_new_tokens=max_new_tokens)
+        written = greedy(
+            first, reading, self._rules, max_new_tokens=max_new_tokens, prompts=prompts
+        )
         return [
             self._prompts.completion(*pair, first_token_s)
             for pair in zip(prompts, written, strict=True)
@@ -48,7 +50,7 @@ class OnnxChat:
     def write(self, prompts: Sequence[Sequence[int]], *, max_new_tokens: int) -> list[list[int]]:
         """Return the ids that follow each prompt's ids, the end-of-text token included."""
         reading, first = self._read(prompts)
-        return greedy(first, reading, self._rules, max_new_tokens=max_new_tokens)
+        return greedy(first, reading, self._rules, max_new_tokens=max_new_tokens, prompts=prompts)
 
     def _read(self, prompts: Sequence[Sequence[int]]) -> tuple["_Reading", Scores]:
         """Return the decoder after the prompts (prefill), and the scores of the next token."""

@@ -12,6 +12,9 @@ from models.chat.families import read_family
 from models.chat.template import ChatTemplate
 from models.text import load_tokenizer
 
+RULES = frozenset({"repetition_penalty"})
+"""Generation settings that chat models apply and captioners do not (Qwen2.5 has them)."""
+
 
 class Prompts:
     """A checkpoint's chat template, tokenizer and length of context."""
@@ -57,11 +60,16 @@ class Prompts:
 
 
 def pad_left(prompts: Sequence[Sequence[int]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the ids and their attention mask (0 at padding), both (prompts, longest)."""
+    """Return the ids and their attention mask (0 at padding), both (prompts, longest).
+
+    Padding repeats the prompt's first id: transformers' repetition penalty counts padding too, and
+    another id would be punished for the length of the prompts beside it.
+    """
     longest = max(map(len, prompts))
     ids = np.zeros((len(prompts), longest), np.int64)
     mask = np.zeros_like(ids)
     for row, prompt in enumerate(prompts):
+        ids[row] = prompt[0]
         ids[row, longest - len(prompt) :] = prompt
         mask[row, longest - len(prompt) :] = 1
     return ids, mask

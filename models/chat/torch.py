@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from models.chat import Completion, Turn
-from models.chat.prompts import Prompts, pad_left
+from models.chat.prompts import RULES, Prompts, pad_left
 from models.generation.rules import read_rules
 from models.settings import EngineSettings
 from models.torch_device import place
@@ -18,7 +18,7 @@ class TorchChat:
         from transformers import AutoModelForCausalLM
 
         self._prompts = Prompts(folder)
-        self._rules = read_rules(folder)
+        self._rules = read_rules(folder, supports=RULES)
         self._place = place(engine)
         model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=self._place.dtype)
         self._model = model.eval().to(self._place.device)

@@ -5,7 +5,7 @@ keep these entries in config.json, some of them only in its `decoder` section.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -34,7 +34,7 @@ _NEUTRAL: Mapping[str, tuple[object, ...]] = {
     "stop_strings": (None,),
     "suppress_tokens": (None,),
 }
-"""Settings that our searches do not support, with the values that have no effect."""
+"""Settings that no search supports by itself, with the values that have no effect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,25 @@ class Rules:
     forced_eos_token_id: int | None = None
     length_penalty: float = 1.0
     early_stopping: bool | Literal["never"] = False
+    repetition_penalty: float = 1.0
+
+    def penalised(self, scores: Scores, seen: Sequence[Sequence[int]]) -> Scores:
+        """Return the scores, with those of seen tokens lowered (CTRL, Keskar et al. 2019).
+
+        Args:
+            scores: Shape (rows, vocabulary).
+            seen: The prompt's and the generated ids of each row.
+        """
+        if self.repetition_penalty == 1:
+            return scores
+        lowered = scores.copy()
+        for row, ids in zip(lowered, seen, strict=True):
+            again = np.array(sorted(set(ids)), np.int64)
+            old = row[again]
+            row[again] = np.where(
+                old < 0, old * self.repetition_penalty, old / self.repetition_penalty
+            )
+        return lowered
 
     def forced(self, scores: Scores, position: int, max_new_tokens: int) -> Scores:
         """Return the scores, with probability 1 for a token that the checkpoint forces.
@@ -74,19 +93,24 @@ class Rules:
         return list(ids[: next(ends, len(ids)) + 1])
 
 
-def read_rules(folder: Path) -> Rules:
+def read_rules(folder: Path, *, supports: Collection[str] = ()) -> Rules:
     """Return the settings of the checkpoint in `folder`.
+
+    Args:
+        folder: The checkpoint.
+        supports: Settings that the caller's search applies and not every search does.
 
     Raises:
         ValueError: The checkpoint has a setting that changes the ids and is not supported.
     """
     entries = _entries(folder)
     for name, idle in _NEUTRAL.items():
-        if entries.get(name) not in idle:
+        if name not in supports and entries.get(name) not in idle:
             raise ValueError(f"{folder.name}: generation setting {name} is not supported")
     start = entries.get("decoder_start_token_id")
     forced_last = entries.get("forced_eos_token_id")
     penalty = entries.get("length_penalty")
+    repetition = entries.get("repetition_penalty")
     return Rules(
         eos_token_ids=_several(entries.get("eos_token_id")),
         decoder_start_token_id=entries.get("bos_token_id") if start is None else start,
@@ -94,14 +118,15 @@ def read_rules(folder: Path) -> Rules:
         forced_eos_token_id=forced_last[0] if isinstance(forced_last, list) else forced_last,
         length_penalty=1.0 if penalty is None else float(penalty),
         early_stopping=entries.get("early_stopping") or False,
+        repetition_penalty=1.0 if repetition is None else float(repetition),
     )
 
 
 def _entries(folder: Path) -> dict[str, Any]:
     own = folder / "generation_config.json"
     if own.exists():
-        return dict(json.loads(own.read_text()))
-    config = json.loads((folder / "config.json").read_text())
+        return dict(json.loads(own.read_text("utf-8")))
+    config = json.loads((folder / "config.json").read_text("utf-8"))
     decoder = config.get("decoder") or {}
     return {
         name: value

@@ -20,7 +20,7 @@ from models.chat import Completion, load
 from models.chat.prompts import Prompts
 from models.chat.template import ChatTemplate
 from models.settings import EngineSettings
-from training.checkpoints import llama
+from training.checkpoints import llama, qwen
 from training.export.parts import export_part
 
 DEMO = Path("bundles/demo/answerer")
@@ -41,6 +41,7 @@ CHECKPOINTS = {
     "Llama": llama.make_small_answerer,
     "SmolLM2": llama.make_small_smollm2,
     "TinyLlama": llama.make_small_tinyllama,
+    "Qwen2.5": qwen.make_small_qwen2,
 }
 
 

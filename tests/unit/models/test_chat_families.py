@@ -17,3 +17,15 @@ def test_a_checkpoint_that_names_no_architecture_is_refused(tmp_path: Path) -> N
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(ValueError, match="no answerer for architecture None"):
         read_family(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "window", [{"use_sliding_window": True}, {"layer_types": ["sliding_attention"]}]
+)
+def test_attention_to_a_sliding_window_is_refused(
+    tmp_path: Path, window: dict[str, object]
+) -> None:
+    config = {"architectures": ["Qwen2ForCausalLM"], **window}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match="sliding window"):
+        read_family(tmp_path)

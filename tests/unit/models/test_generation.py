@@ -141,6 +141,27 @@ def test_forced_tokens_come_first_and_last_whatever_the_scores(num_beams: int) -
     assert written == [[2, END]]
 
 
+def test_a_repetition_penalty_lowers_what_prompt_and_answer_have_said() -> None:
+    scores = np.array([[4.0, 3.0, 2.9, -1.0]] * 2, np.float32)
+    rules = Rules((), repetition_penalty=2.0)
+    written = greedy(
+        scores, lambda *_: scores, rules, max_new_tokens=3, prompts=[[0, 0, 3], [3, 2, 3]]
+    )
+    assert written == [[1, 2, 0], [0, 1, 0]]
+    lowered = rules.penalised(scores, [[0, 3], []])
+    assert lowered.tolist()[0] == pytest.approx([2.0, 3.0, 2.9, -2.0])
+    assert lowered[1].tolist() == scores[1].tolist()
+
+
+def test_a_repetition_penalty_is_refused_where_the_search_has_none(tmp_path: Path) -> None:
+    own = {"eos_token_id": 3, "repetition_penalty": 1.1}
+    (tmp_path / "generation_config.json").write_text(json.dumps(own))
+    rules = read_rules(tmp_path, supports={"repetition_penalty"})
+    assert rules == Rules((3,), repetition_penalty=1.1)
+    with pytest.raises(ValueError, match="repetition_penalty"):
+        read_rules(tmp_path)
+
+
 def test_rules_of_an_old_checkpoint_come_from_config_json_and_its_decoder(tmp_path: Path) -> None:
     config = {
         "eos_token_id": None,
