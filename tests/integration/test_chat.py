@@ -42,6 +42,7 @@ CHECKPOINTS = {
     "SmolLM2": llama.make_small_smollm2,
     "TinyLlama": llama.make_small_tinyllama,
     "Qwen2.5": qwen.make_small_qwen2,
+    "Qwen3": qwen.make_small_qwen3,
 }
 
 
@@ -77,7 +78,11 @@ def reference(folder: Path, chat: list[dict[str, str]], max_new_tokens: int) -> 
     tokenizer = reference_tokenizer(folder)
     model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
     prompt: Any = tokenizer.apply_chat_template(
-        chat, add_generation_prompt=True, return_tensors="pt", return_dict=False
+        chat,
+        add_generation_prompt=True,
+        enable_thinking=False,
+        return_tensors="pt",
+        return_dict=False,
     )
     written = model.generate(prompt, max_new_tokens=max_new_tokens, do_sample=False)
     new = written[0, prompt.shape[1] :].tolist()
@@ -173,9 +178,23 @@ def test_token_ids_of_a_prompt_equal_those_of_transformers(
     tokenizer = reference_tokenizer(folder)
     for chat in CHATS:
         expected = tokenizer.apply_chat_template(
-            chat, add_generation_prompt=True, return_dict=False
+            chat, add_generation_prompt=True, enable_thinking=False, return_dict=False
         )
         assert Prompts(folder).encode(chat) == expected
+
+
+def test_qwen3_does_not_think_before_it_answers(checkpoints: Callable[[str], Path]) -> None:
+    folder = checkpoints("Qwen3")
+    prompt = Prompts(folder).encode(CHATS[0])
+    text = reference_tokenizer(folder).decode(prompt)
+    assert text.endswith("<|im_start|>assistant\n<think>\n\n</think>\n\n")
+
+
+def test_tied_embeddings_need_no_weights_of_an_lm_head(checkpoints: Callable[[str], Path]) -> None:
+    index = json.loads((checkpoints("Qwen3") / "model.safetensors.index.json").read_text())
+    assert len(set(index["weight_map"].values())) > 1
+    assert "model.embed_tokens.weight" in index["weight_map"]
+    assert "lm_head.weight" not in index["weight_map"]
 
 
 def test_the_demo_answerer_says_the_same_on_both_engines() -> None:

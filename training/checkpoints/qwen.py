@@ -1,5 +1,6 @@
-"""Qwen2.5: answerers with ChatML turns (<|im_start|>role ... <|im_end|>)."""
+"""Qwen2.5 and Qwen3: answerers with ChatML turns (<|im_start|>role ... <|im_end|>)."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,34 @@ _QWEN2_TEMPLATE = """\
 {%- endfor %}
 {%- if add_generation_prompt %}
     {{- '<|im_start|>assistant\\n' }}
+{%- endif %}
+"""
+_QWEN3_TEMPLATE = """\
+{%- if messages[0].role == 'system' %}
+    {{- '<|im_start|>system\\n' + messages[0].content + '<|im_end|>\\n' }}
+{%- endif %}
+{%- set ns = namespace(asked=-1) %}
+{%- for message in messages[::-1] %}
+    {%- if ns.asked < 0 and message.role == "user" and message.content is string %}
+        {%- set ns.asked = messages|length - 1 - loop.index0 %}
+    {%- endif %}
+{%- endfor %}
+{%- for message in messages %}
+    {%- set content = message.content if message.content is string else '' %}
+    {%- if message.role == "user" or message.role == "system" and not loop.first %}
+        {{- '<|im_start|>' + message.role + '\\n' + content + '<|im_end|>' + '\\n' }}
+    {%- elif message.role == "assistant" %}
+        {%- if '</think>' in content and loop.index0 < ns.asked %}
+            {%- set content = content.split('</think>')[-1].lstrip('\\n') %}
+        {%- endif %}
+        {{- '<|im_start|>' + message.role + '\\n' + content + '<|im_end|>\\n' }}
+    {%- endif %}
+{%- endfor %}
+{%- if add_generation_prompt %}
+    {{- '<|im_start|>assistant\\n' }}
+    {%- if enable_thinking is defined and enable_thinking is false %}
+        {{- '<think>\\n\\n</think>\\n\\n' }}
+    {%- endif %}
 {%- endif %}
 """
 _SIZES = {
@@ -65,7 +94,32 @@ def make_small_qwen2(folder: Path) -> None:
     _write_model(folder, model, published, generation)
 
 
-def _write_words(folder: Path, specials: list[str], template: str) -> None:
+def make_small_qwen3(folder: Path) -> None:
+    """Write the layout of Qwen/Qwen3-0.6B: norms of queries and keys, `<think>`, two shards.
+
+    Heads are wider than the hidden size divided by their number, as there.
+    """
+    from transformers import Qwen3Config, Qwen3ForCausalLM
+
+    _write_words(folder, [END, IM_START, IM_END], _QWEN3_TEMPLATE, words=["<think>", "</think>"])
+    config = {
+        "architectures": ["Qwen3ForCausalLM"],
+        "attention_bias": False,
+        "head_dim": 32,
+        "max_window_layers": 2,
+        "model_type": "qwen3",
+        "rope_scaling": None,
+        "sliding_window": None,
+    }
+    published = _published(config)
+    model = Qwen3ForCausalLM(Qwen3Config(**published))
+    generation = _ENDS | {"temperature": 0.6, "top_k": 20, "top_p": 0.95}
+    _write_model(folder, model, published, generation, max_shard_size="128KB")
+
+
+def _write_words(
+    folder: Path, specials: list[str], template: str, words: Sequence[str] = ()
+) -> None:
     from tokenizers import Regex, normalizers
     from tokenizers.pre_tokenizers import ByteLevel, Split
 
@@ -75,6 +129,7 @@ def _write_words(folder: Path, specials: list[str], template: str) -> None:
         folder,
         split=[Split(Regex(_SPLIT), behavior="isolated"), bytes_of],
         specials=specials,
+        words=words,
         normalizer=normalizers.NFC(),
         config={
             "add_bos_token": False,
@@ -114,10 +169,14 @@ def _published(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _write_model(
-    folder: Path, model: "PreTrainedModel", config: dict[str, Any], generation: dict[str, Any]
+    folder: Path,
+    model: "PreTrainedModel",
+    config: dict[str, Any],
+    generation: dict[str, Any],
+    max_shard_size: str = "50GB",
 ) -> None:
     sharpen(model)
-    model.bfloat16().save_pretrained(folder)
+    model.bfloat16().save_pretrained(folder, max_shard_size=max_shard_size)
     write_json(folder / "config.json", config)
     write_json(folder / "generation_config.json", generation)
     export_part("answerer", folder)

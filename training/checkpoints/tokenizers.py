@@ -32,6 +32,7 @@ def write_byte_level(
     specials: Sequence[str],
     config: dict[str, Any],
     normalizer: "Normalizer | None" = None,
+    words: Sequence[str] = (),
 ) -> None:
     """Write a byte-level BPE (GPT-2's kind).
 
@@ -41,8 +42,9 @@ def write_byte_level(
         specials: Special tokens, which get the ids from 0.
         config: tokenizer_config.json.
         normalizer: What becomes of a text before it is cut.
+        words: Added tokens that decoding does not skip; their ids are the last.
     """
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 
     tokenizer = Tokenizer(models.BPE())
     if normalizer is not None:
@@ -58,6 +60,7 @@ def write_byte_level(
             show_progress=False,
         ),
     )
+    tokenizer.add_tokens([AddedToken(word, normalized=False) for word in words])
     _write(folder, tokenizer, config)
 
 
