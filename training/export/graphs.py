@@ -36,7 +36,7 @@ def write_graph(
         torch.onnx.export(
             module,
             tuple(arguments),
-            path,
+            str(path),  # a Path would forbid weights of more than 2 GB
             input_names=list(inputs),
             output_names=list(outputs),
             dynamic_axes={name: dict(axes) for name, axes in [*inputs.items(), *outputs.items()]},
