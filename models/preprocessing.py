@@ -1,7 +1,7 @@
 """Image preprocessing by a checkpoint's preprocessor_config.json, in numpy and PIL.
 
-Equal to the PIL backend of transformers' ViT, DETR, RT-DETR and CLIP image processors (within
-1e-5), so that serving needs no torch. Their torchvision backend, which `AutoImageProcessor`
+Equal to the PIL backend of transformers' ViT, DETR, RT-DETR, CLIP and SigLIP image processors
+(within 1e-5), so that serving needs no torch. Their torchvision backend, which `AutoImageProcessor`
 prefers where torchvision is installed, resizes with another filter and differs by up to a few
 grey levels.
 
@@ -44,6 +44,12 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
         "crop_size": {"height": 224, "width": 224},
         "image_mean": [0.48145466, 0.4578275, 0.40821073],
         "image_std": [0.26862954, 0.26130258, 0.27577711],
+    },
+    "Siglip": {
+        "size": {"height": 224, "width": 224},
+        "resample": Image.Resampling.BICUBIC,
+        "image_mean": [0.5, 0.5, 0.5],
+        "image_std": [0.5, 0.5, 0.5],
     },
 }
 

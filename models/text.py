@@ -33,7 +33,7 @@ def load_tokenizer(folder: Path) -> "Tokenizer":
         return tokenizer
     if not (folder / "vocab.json").is_file() or not (folder / "merges.txt").is_file():
         raise FileNotFoundError(f"{folder}: neither tokenizer.json nor vocab.json and merges.txt")
-    kind = _family(folder)
+    kind = tokenizer_family(folder)
     if kind == "CLIP":
         return _clip(folder)
     if kind == "GPT2":
@@ -41,7 +41,8 @@ def load_tokenizer(folder: Path) -> "Tokenizer":
     raise ValueError(f"{folder}: no tokenizer.json, and no rule to make one for {kind or 'this'}")
 
 
-def _family(folder: Path) -> str:
+def tokenizer_family(folder: Path) -> str:
+    """Return the class in tokenizer_config.json as `GPT2` or `Gemma`, or nothing."""
     path = folder / "tokenizer_config.json"
     config = json.loads(path.read_text("utf-8")) if path.is_file() else {}
     return str(config.get("tokenizer_class", "")).removesuffix("Fast").removesuffix("Tokenizer")

@@ -1,4 +1,4 @@
-"""Embeddings of photos and texts in one vector space (CLIP, Radford et al. 2021).
+"""Embeddings of photos and texts in one vector space: CLIP and SigLIP 2 (see `families`).
 
 The two towers load separately: embedding questions needs no image tower.
 """
@@ -34,7 +34,7 @@ class ClipModel(Protocol):
 def load(
     folder: Path, engine: EngineSettings, *, towers: Collection[Tower] = ("image", "text")
 ) -> ClipModel:
-    """Load a CLIP checkpoint, or one tower of it.
+    """Load a CLIP or SigLIP 2 checkpoint, or one tower of it.
 
     Args:
         folder: config.json, preprocessor_config.json, a tokenizer, and image.onnx and text.onnx
@@ -44,11 +44,14 @@ def load(
 
     Raises:
         FileNotFoundError: A file is missing.
+        ValueError: The family of the checkpoint is unknown.
     """
     from models.clip.embedder import Embedder
+    from models.clip.families import read_family
     from models.clip.words import Words
     from models.preprocessing import Preprocessor
 
+    read_family(folder)
     if engine.engine == "onnx":
         from models.clip.onnx import open_image_tower, open_text_tower
     else:

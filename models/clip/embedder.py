@@ -1,4 +1,4 @@
-"""CLIP on either engine: normalises the raw vectors of its towers."""
+"""CLIP and SigLIP on either engine: normalises the raw vectors of its towers."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""CLIP's towers on ONNX Runtime: image.onnx and text.onnx, by `training.export.clip`."""
+"""CLIP's and SigLIP's towers on ONNX Runtime: image.onnx, text.onnx, by `training.export.clip`."""
 
 from pathlib import Path
 

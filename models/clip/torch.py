@@ -1,11 +1,11 @@
-"""CLIP's towers on torch.
+"""The towers of CLIP and SigLIP on torch.
 
 A tower is taken from the whole model, since the classes of single towers read the size of the
 vectors from a key of config.json that checkpoints omit; the other half is then freed.
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,15 +31,12 @@ def open_image_tower(folder: Path, engine: EngineSettings) -> ImageTower:
     import torch
 
     where = place(engine)
-    whole = _whole(folder, where)
-    tower, projection = whole.vision_model, whole.visual_projection
-    tower.to(where.device)
-    projection.to(where.device)
+    model = _without("text_model", folder, where)
 
     def run(pixel_values: PixelValues) -> NDArray[np.float32]:
         pixels = torch.from_numpy(pixel_values).to(where.device, where.dtype)
         with torch.inference_mode():
-            return _array(projection(tower(pixel_values=pixels).pooler_output))
+            return _array(model.get_image_features(pixel_values=pixels).pooler_output)
 
     return run
 
@@ -54,26 +51,27 @@ def open_text_tower(folder: Path, engine: EngineSettings) -> TextTower:
     import torch
 
     where = place(engine)
-    whole = _whole(folder, where)
-    tower, projection = whole.text_model, whole.text_projection
-    tower.to(where.device)
-    projection.to(where.device)
+    model = _without("vision_model", folder, where)
 
     def run(input_ids: Ids, attention_mask: Ids) -> NDArray[np.float32]:
         ids, mask = (
             torch.from_numpy(part).to(where.device) for part in (input_ids, attention_mask)
         )
         with torch.inference_mode():
-            output = tower(input_ids=ids, attention_mask=mask)
-            return _array(projection(output.pooler_output))
+            output = model.get_text_features(input_ids=ids, attention_mask=mask)
+            return _array(output.pooler_output)
 
     return run
 
 
-def _whole(folder: Path, where: Place) -> "CLIPModel":
-    from transformers import CLIPModel
+def _without(half: str, folder: Path, where: Place) -> "CLIPModel":
+    """Load the model without one of its halves; SiglipModel has the same methods."""
+    from transformers import AutoModel
 
-    return CLIPModel.from_pretrained(folder, dtype=where.dtype)
+    whole: Any = AutoModel.from_pretrained(folder, dtype=where.dtype)
+    delattr(whole, half)
+    model: CLIPModel = whole.eval().to(where.device)
+    return model
 
 
 def _array(vectors: "torch.Tensor") -> NDArray[np.float32]:

@@ -1,7 +1,8 @@
-"""Tokenization for CLIP's text tower.
+"""Tokenization for the text towers of CLIP and SigLIP.
 
-The vector of a text is read at its end-of-text token, so truncation must keep that token. Without
-it the tower would silently read the vector at another position.
+CLIP reads the vector of a text at its end-of-text token, so truncation must keep that token.
+Without it the tower would silently read the vector at another position. SigLIP reads it at the last
+position, whatever is there, and so depends on the length up to which texts are filled.
 """
 
 import json
@@ -13,15 +14,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from models.text import load_tokenizer
+from models.clip.families import Family, read_family
+from models.text import load_tokenizer, tokenizer_family
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 Ids = NDArray[np.int64]
-
-_TEXT_CONFIG = {"max_position_embeddings": 77}
-"""Default of transformers, which config.json omits."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +29,8 @@ class Words:
 
     tokenizer: "Tokenizer"
     max_tokens: int
+    filling_id: int | None = None
+    """Token that fills every text up to `max_tokens`, or None where texts keep their length."""
 
     @classmethod
     def from_folder(cls, folder: Path) -> "Words":
@@ -37,18 +38,31 @@ class Words:
 
         Raises:
             FileNotFoundError: A file is missing.
+            ValueError: The family or its tokenizer is unknown.
         """
+        family = read_family(folder)
+        tokenizer = load_tokenizer(folder)
+        _check_tokenizer(folder, family)
+        if family.lower_case:
+            _lower(tokenizer)
         config = json.loads((folder / "config.json").read_text("utf-8"))
-        text_config = _TEXT_CONFIG | (config.get("text_config") or {})
-        return cls(load_tokenizer(folder), int(text_config["max_position_embeddings"]))
+        text_config = config.get("text_config") or {}
+        return cls(
+            tokenizer=tokenizer,
+            max_tokens=int(text_config.get("max_position_embeddings", family.max_tokens)),
+            filling_id=_padding_id(folder, tokenizer) if family.fill else None,
+        )
 
     def __call__(self, texts: Sequence[str]) -> tuple[Ids, Ids]:
         """Return token ids and attention mask, both int64 of shape (len(texts), longest).
 
-        Shorter texts are padded with their end-of-text token, masked out: the tower reads the
-        vector at the first one.
+        CLIP: shorter texts are padded with their end-of-text token, masked out; the tower reads
+        the vector at the first one. SigLIP: longest is `max_tokens`, and nothing is masked out.
         """
         rows = [self._cut(encoding.ids) for encoding in self.tokenizer.encode_batch(list(texts))]
+        if self.filling_id is not None:
+            filled = [row + [self.filling_id] * (self.max_tokens - len(row)) for row in rows]
+            return np.array(filled, np.int64), np.ones((len(rows), self.max_tokens), np.int64)
         longest = max(len(row) for row in rows)
         ids = np.array([row + [row[-1]] * (longest - len(row)) for row in rows], np.int64)
         lengths = np.array([len(row) for row in rows])
@@ -56,3 +70,26 @@ class Words:
 
     def _cut(self, ids: list[int]) -> list[int]:
         return ids if len(ids) <= self.max_tokens else [*ids[: self.max_tokens - 1], ids[-1]]
+
+
+def _check_tokenizer(folder: Path, family: Family) -> None:
+    kind = tokenizer_family(folder)
+    if family.tokenizers and kind not in family.tokenizers:
+        known = ", ".join(sorted(family.tokenizers))
+        raise ValueError(f"{folder.name}: no rule for tokenizer {kind or None}, only for {known}")
+
+
+def _lower(tokenizer: "Tokenizer") -> None:
+    from tokenizers import normalizers
+
+    others = [] if tokenizer.normalizer is None else [tokenizer.normalizer]
+    tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), *others])
+
+
+def _padding_id(folder: Path, tokenizer: "Tokenizer") -> int:
+    config = json.loads((folder / "tokenizer_config.json").read_text("utf-8"))
+    token = config.get("pad_token")
+    number = tokenizer.token_to_id(token["content"] if isinstance(token, dict) else str(token))
+    if number is None:
+        raise ValueError(f"{folder.name}: tokenizer.json does not have the padding token {token}")
+    return number

@@ -11,6 +11,7 @@ from transformers import (
     CLIPImageProcessorPil,
     DetrImageProcessorPil,
     RTDetrImageProcessorPil,
+    SiglipImageProcessorPil,
     ViTImageProcessorPil,
 )
 
@@ -59,6 +60,22 @@ CASES: dict[str, tuple[Any, dict[str, object]]] = {
             "size": {"height": 160, "width": 160},
             "do_center_crop": False,
         },
+    ),
+    "SigLIP of google/siglip2-base-patch16-224": (
+        SiglipImageProcessorPil,
+        {
+            "do_convert_rgb": None,
+            "image_mean": [0.5, 0.5, 0.5],
+            "image_processor_type": "SiglipImageProcessor",
+            "image_std": [0.5, 0.5, 0.5],
+            "resample": 2,
+            "rescale_factor": 0.00392156862745098,
+            "size": {"height": 224, "width": 224},
+        },
+    ),
+    "SigLIP that says nothing": (
+        SiglipImageProcessorPil,
+        {"image_processor_type": "SiglipImageProcessor"},
     ),
 }
 

@@ -1,4 +1,4 @@
-"""Exports CLIP's towers to `image.onnx` and `text.onnx`.
+"""Exports the towers of CLIP or SigLIP to `image.onnx` and `text.onnx`.
 
 Where the text tower reads its vector (the end-of-text token) becomes part of the graph, as
 config.json names that token.
@@ -8,8 +8,9 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from transformers import CLIPModel
+from transformers import AutoModel, CLIPModel
 
+from models.clip.families import read_family
 from models.clip.words import Words
 from models.preprocessing import Preprocessor
 from training.export.graphs import write_graph
@@ -18,7 +19,7 @@ from training.export.graphs import write_graph
 class _Image(nn.Module):
     def __init__(self, model: CLIPModel) -> None:
         super().__init__()
-        self.tower, self.projection = model.vision_model, model.visual_projection
+        self.tower, self.projection = model.vision_model, _projection(model, "visual_projection")
         self.eval()
 
     def forward(self, pixel_values: Tensor) -> Tensor:
@@ -29,13 +30,19 @@ class _Image(nn.Module):
 class _Text(nn.Module):
     def __init__(self, model: CLIPModel) -> None:
         super().__init__()
-        self.tower, self.projection = model.text_model, model.text_projection
+        self.tower, self.projection = model.text_model, _projection(model, "text_projection")
         self.eval()
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         output = self.tower(input_ids=input_ids, attention_mask=attention_mask)
         vectors: Tensor = self.projection(output.pooler_output)
         return vectors
+
+
+def _projection(model: CLIPModel, name: str) -> nn.Module:
+    """Return the layer behind a tower; SigLIP's towers end in theirs."""
+    layer: nn.Module = getattr(model, name, nn.Identity())
+    return layer
 
 
 def export_clip(folder: Path) -> None:
@@ -46,9 +53,10 @@ def export_clip(folder: Path) -> None:
     Vectors are projected and not yet of unit length.
 
     Raises:
-        ValueError: The preprocessor leaves photos in different sizes.
+        ValueError: The family is unknown, or the preprocessor leaves photos in different sizes.
     """
-    model = CLIPModel.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager")
+    read_family(folder)
+    model = AutoModel.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager")
     with torch.no_grad():
         _export_image(model, folder)
         _export_text(model, folder)
@@ -58,7 +66,7 @@ def _export_image(model: CLIPModel, folder: Path) -> None:
     preprocess = Preprocessor.from_folder(folder)
     size = preprocess.crop or preprocess.size
     if size is None:
-        raise ValueError(f"{folder}: CLIP's photos must come out in one size")
+        raise ValueError(f"{folder}: its photos must come out in one size")
     write_graph(
         _Image(model),
         [torch.rand(2, 3, *size)],

@@ -1,0 +1,54 @@
+"""Families of retrievers, by the model type that config.json names.
+
+CLIP (Radford et al. 2021) reads a text up to its end-of-text token. SigLIP 2 (Tschannen et al.
+2025) learnt lower-case texts that are filled up to 64 tokens, and reads the filling too; its card
+asks for the same at inference. SigLIP 2 of a fixed resolution has the model type of SigLIP.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """How a family's texts become token ids."""
+
+    max_tokens: int
+    """Default of transformers for the longest text, which config.json omits."""
+    lower_case: bool = False
+    """Lower texts before they are tokenized, which tokenizer.json does not do by itself."""
+    fill: bool = False
+    """Fill texts up to the longest, and attend to the filling."""
+    tokenizers: frozenset[str] = frozenset()
+    """Tokenizer classes that are supported; empty means any."""
+
+
+FAMILIES: Mapping[str, Family] = {
+    "clip": Family(max_tokens=77),
+    "siglip": Family(
+        max_tokens=64,
+        lower_case=True,
+        fill=True,
+        # SigLIP's first tokenizer removes punctuation, by code that is not in tokenizer.json.
+        tokenizers=frozenset({"Gemma", "Siglip2"}),
+    ),
+}
+
+
+def read_family(folder: Path) -> Family:
+    """Return the family of the checkpoint in `folder`.
+
+    Raises:
+        FileNotFoundError: There is no config.json.
+        ValueError: The model type is not in the table.
+    """
+    config: dict[str, Any] = json.loads((folder / "config.json").read_text("utf-8"))
+    kind = str(config.get("model_type"))
+    if kind not in FAMILIES:
+        raise ValueError(
+            f"{folder.name}: no retriever for model type {kind}, only for {', '.join(FAMILIES)}"
+        )
+    return FAMILIES[kind]
