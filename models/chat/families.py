@@ -23,7 +23,7 @@ class Family:
 FAMILIES: Mapping[str, Family] = {
     "LlamaForCausalLM": Family(),  # also TinyLlama (Zhang et al. 2024), SmolLM2 (Allal et al. 2025)
     "Qwen2ForCausalLM": Family(),  # Qwen2.5 (Qwen Team 2024)
-    # Qwen3 (Yang et al. 2025) thinks aloud first unless told not to: longer than an answer may be.
+    # Qwen3 (Yang et al. 2025) writes its chain of thought first by default, longer than an answer.
     "Qwen3ForCausalLM": Family(template_variables={"enable_thinking": False}),
 }
 

@@ -1,8 +1,8 @@
 """Families of retrievers, by the model type that config.json names.
 
 CLIP (Radford et al. 2021) reads a text up to its end-of-text token. SigLIP 2 (Tschannen et al.
-2025) learnt lower-case texts that are filled up to 64 tokens, and reads the filling too; its card
-asks for the same at inference. SigLIP 2 of a fixed resolution has the model type of SigLIP.
+2025) was trained on lower-case texts padded to 64 tokens, with attention to the padding, and its
+card asks for the same at inference. Checkpoints of a fixed resolution have SigLIP's model type.
 """
 
 import json
@@ -19,9 +19,9 @@ class Family:
     max_tokens: int
     """Default of transformers for the longest text, which config.json omits."""
     lower_case: bool = False
-    """Lower texts before they are tokenized, which tokenizer.json does not do by itself."""
-    fill: bool = False
-    """Fill texts up to the longest, and attend to the filling."""
+    """Convert texts to lower case first, which tokenizer.json does not do."""
+    attends_to_padding: bool = False
+    """Pad every text to `max_tokens`, and mask nothing out."""
     tokenizers: frozenset[str] = frozenset()
     """Tokenizer classes that are supported; empty means any."""
 
@@ -31,7 +31,7 @@ FAMILIES: Mapping[str, Family] = {
     "siglip": Family(
         max_tokens=64,
         lower_case=True,
-        fill=True,
+        attends_to_padding=True,
         # SigLIP's first tokenizer removes punctuation, by code that is not in tokenizer.json.
         tokenizers=frozenset({"Gemma", "Siglip2"}),
     ),

@@ -2,7 +2,7 @@
 
 CLIP reads the vector of a text at its end-of-text token, so truncation must keep that token.
 Without it the tower would silently read the vector at another position. SigLIP reads it at the last
-position, whatever is there, and so depends on the length up to which texts are filled.
+position, whatever is there, and so depends on the length to which texts are padded.
 """
 
 import json
@@ -29,8 +29,8 @@ class Words:
 
     tokenizer: "Tokenizer"
     max_tokens: int
-    filling_id: int | None = None
-    """Token that fills every text up to `max_tokens`, or None where texts keep their length."""
+    padding_id: int | None = None
+    """Token that pads every text to `max_tokens`, or None where padding is masked out."""
 
     @classmethod
     def from_folder(cls, folder: Path) -> "Words":
@@ -50,7 +50,7 @@ class Words:
         return cls(
             tokenizer=tokenizer,
             max_tokens=int(text_config.get("max_position_embeddings", family.max_tokens)),
-            filling_id=_padding_id(folder, tokenizer) if family.fill else None,
+            padding_id=_padding_id(folder, tokenizer) if family.attends_to_padding else None,
         )
 
     def __call__(self, texts: Sequence[str]) -> tuple[Ids, Ids]:
@@ -58,11 +58,16 @@ class Words:
 
         CLIP: shorter texts are padded with their end-of-text token, masked out; the tower reads
         the vector at the first one. SigLIP: longest is `max_tokens`, and nothing is masked out.
+
+        Raises:
+            ValueError: There are no texts.
         """
+        if not texts:
+            raise ValueError("there are no texts")
         rows = [self._cut(encoding.ids) for encoding in self.tokenizer.encode_batch(list(texts))]
-        if self.filling_id is not None:
-            filled = [row + [self.filling_id] * (self.max_tokens - len(row)) for row in rows]
-            return np.array(filled, np.int64), np.ones((len(rows), self.max_tokens), np.int64)
+        if self.padding_id is not None:
+            padded = [row + [self.padding_id] * (self.max_tokens - len(row)) for row in rows]
+            return np.array(padded, np.int64), np.ones((len(rows), self.max_tokens), np.int64)
         longest = max(len(row) for row in rows)
         ids = np.array([row + [row[-1]] * (longest - len(row)) for row in rows], np.int64)
         lengths = np.array([len(row) for row in rows])

@@ -60,7 +60,7 @@ def test_vectors_equal_transformers(small: Path, engine: str) -> None:
         np.testing.assert_allclose(model.embed_photos([photo])[0], vector, atol=1e-4)
 
 
-def test_texts_are_lowered_and_filled_as_by_the_tokenizer_of_siglip2(small: Path) -> None:
+def test_texts_are_lower_cased_and_padded_as_by_the_tokenizer_of_siglip2(small: Path) -> None:
     ids, mask = Words.from_folder(small)(TEXTS)
     np.testing.assert_array_equal(ids, reference_ids(small).numpy())
     assert ids.shape == mask.shape == (len(TEXTS), 64)
@@ -71,6 +71,11 @@ def test_a_text_that_is_too_long_keeps_its_end(small: Path) -> None:
     words = Words.from_folder(small)
     ids, _ = words(["two red clocks and a mug" * 20])
     assert words.tokenizer.id_to_token(ids[0, -1]) == "<eos>"
+
+
+def test_no_texts_are_refused(small: Path) -> None:
+    with pytest.raises(ValueError, match="no texts"):
+        Words.from_folder(small)([])
 
 
 def test_a_tower_loads_without_the_other(small: Path) -> None:
