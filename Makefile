@@ -25,6 +25,14 @@ help: ## Show this list.
 run: $(SERVE) ## Start the app on the demo bundle; Ctrl-C stops it.
 	@exec .venv/bin/admirer serve --config $(CONFIG) --bundle $(BUNDLE) $(if $(PORT),--port $(PORT))
 
+SOURCE ?= bundles/hub.yaml
+OUT ?=
+
+.PHONY: bundle
+bundle: $(DEV) ## Build the bundle that SOURCE describes in the folder OUT (docs/bundles.md).
+	@test -n "$(OUT)" || { echo "Where to? OUT=my-bundle" >&2; exit 1; }
+	@.venv-dev/bin/admirer bundle build $(SOURCE) --out $(OUT)
+
 .PHONY: setup
 setup: $(SERVE) ## Create the serving environment, without starting anything.
 
@@ -262,7 +270,7 @@ requirements: $(UV) ## Update the pinned requirement files.
 	$(COMPILE) requirements/uv.in -o requirements/uv.txt
 	$(COMPILE) pyproject.toml --extra cpu --group install -o requirements/cpu.txt
 	$(COMPILE) pyproject.toml --extra gpu --group install -o requirements/gpu.txt
-	$(COMPILE) pyproject.toml --extra cpu --extra capacity --extra parquet --extra training --group install --group load-test --group dev -o requirements/dev.txt
+	$(COMPILE) pyproject.toml --extra cpu --extra capacity --extra packing --extra parquet --extra training --group install --group load-test --group dev -o requirements/dev.txt
 	@# Of versions that are tested.
 	$(COMPILE) --group load-test --constraints requirements/dev.txt -o requirements/load-test.txt
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from types import ModuleType
 
 NAMES = (
-    "bank", "capacity", "deployments", "evaluation", "load_tests", "models", "serve", "training",
+    "bank", "capacity", "deployments", "evaluation", "load_tests", "models", "packing", "serve",
+    "training",
 )  # fmt: skip
 
 _ROOT = str(Path(__file__).parent)

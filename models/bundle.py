@@ -14,6 +14,8 @@ from typing import Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
+from models.manifest import MANIFEST, Manifest
+
 
 class BundleError(Exception):
     """The bundle is invalid or incomplete on this machine; the message says what to do."""
@@ -78,7 +80,7 @@ class Bundle(_Frozen):
         """Read a bundle's YAML file, or bundle.yaml in a folder.
 
         Raises:
-            BundleError: There is no such file, or it is not a bundle.
+            BundleError: There is no such file, it is not a bundle, or its manifest does not fit.
         """
         file = Path(path)
         if file.is_dir():
@@ -90,6 +92,8 @@ class Bundle(_Frozen):
         except (yaml.YAMLError, ValidationError, UnicodeDecodeError) as error:
             raise BundleError(f"{file} is not a bundle: {error}") from error
         bundle._home = file.parent.resolve()
+        if file.name == "bundle.yaml":
+            _check_manifest(bundle._home)
         return bundle
 
     def folder(self, part: Part, *, models_dir: Path | None = None) -> Path:
@@ -144,6 +148,16 @@ class Bundle(_Frozen):
             "answerer": self.answerer,
         }
         return {stage: _words(part, self) for stage, part in parts.items()}
+
+
+def _check_manifest(folder: Path) -> None:
+    try:
+        manifest = Manifest.load(folder)
+    except (ValueError, OSError) as error:
+        raise BundleError(f"{folder / MANIFEST} is not a manifest: {error}") from error
+    wrong = manifest.misfit(folder) if manifest else None
+    if wrong:
+        raise BundleError(f"{wrong}; build the bundle again, or copy it again")
 
 
 def _words(part: LocalPart | HubPart | OpenAiPart, bundle: Bundle) -> str:
