@@ -1,5 +1,6 @@
 """Builds a bundle beside its final place, and moves it there when it is whole."""
 
+import errno
 import fcntl
 import os
 import shutil
@@ -7,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import yaml
 
@@ -164,14 +165,16 @@ def _fetch(part: Part, folder: Path, say: Say) -> None:
 def _make(part: Part, folder: Path, threads: int, say: Say) -> PartEntry:
     """Convert, export and compare one part."""
     name, repository = part.repository.part, part.repository
-    place = folder / name
-    if to_safetensors(place, name):
-        say(f"{name}: wrote {WEIGHTS}")
-    check_complete(place, part.architecture, name)
-    say(f"{name}: exporting to ONNX")
-    _export(name, place)
-    say(f"{name}: comparing with transformers")
-    parity = _compare(name, place, threads)
+    try:
+        parity = _converted(name, part.architecture, folder / name, threads, say)
+    except PackingError:
+        raise
+    except Exception as error:  # a checkpoint can fail anywhere in transformers
+        if _is_full(error):
+            raise
+        raise PackingError(
+            f"{name} ({repository.repo}) cannot be exported: {type(error).__name__}: {error}"
+        ) from error
     say(f"{name}: " + ", ".join(f"{kind} {value:.2g}" for kind, value in parity.items()))
     return PartEntry(
         repo=repository.repo,
@@ -183,21 +186,18 @@ def _make(part: Part, folder: Path, threads: int, say: Say) -> PartEntry:
     )
 
 
-def _export(name: str, place: Path) -> None:
-    from training.export.parts import export_part
+def _converted(
+    name: str, architecture: str, place: Path, threads: int, say: Say
+) -> dict[str, float]:
+    from training.export.parts import PartName, export_part
 
-    exporter: Callable[[Any, Path], object] = export_part
-    try:
-        exporter(name, place)
-    except (ValueError, KeyError, OSError, RuntimeError) as error:
-        raise PackingError(f"{name}: cannot be exported: {error}") from None
-
-
-def _compare(name: str, place: Path, threads: int) -> dict[str, float]:
-    try:
-        return measure(name, place, threads=threads)
-    except (ValueError, KeyError, OSError, RuntimeError) as error:
-        raise PackingError(f"{name}: cannot be loaded: {error}") from None
+    if to_safetensors(place, name):
+        say(f"{name}: wrote {WEIGHTS}")
+    check_complete(place, architecture, name)
+    say(f"{name}: exporting to ONNX")
+    export_part(cast("PartName", name), place)
+    say(f"{name}: comparing with transformers")
+    return measure(name, place, threads=threads)
 
 
 def _write_description(folder: Path, source: Source) -> None:
@@ -262,10 +262,20 @@ def _workshop(out: Path) -> Iterator[Path]:
         try:
             _empty(folder)
             yield folder
+        except OSError as error:
+            if not _is_full(error):
+                raise
+            raise PackingError(
+                f"the disk of {out.parent} is full; free some, or choose another --out"
+            ) from None
         finally:
             shutil.rmtree(folder, ignore_errors=True)
     finally:
         os.close(lock)
+
+
+def _is_full(error: Exception) -> bool:
+    return isinstance(error, OSError) and error.errno == errno.ENOSPC
 
 
 def _empty(folder: Path) -> None:

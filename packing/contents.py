@@ -28,7 +28,7 @@ _PHOTOS = ("preprocessor_config.json", "processor_config.json")
 _TEXT = (
     "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
     "vocab.json", "merges.txt", "vocab.txt", "tokenizer.model", "spiece.model",
-    "sentencepiece.bpe.model", "chat_template.jinja", "chat_template.json",
+    "sentencepiece.bpe.model", "chat_template.jinja",
 )  # fmt: skip
 _TOKENIZERS = (
     ("tokenizer.json",), ("vocab.json", "merges.txt"), ("vocab.txt",), ("tokenizer.model",),
@@ -56,10 +56,12 @@ def needed(repository: Repository) -> list[HubFile]:
     patterns = [*_ABOUT, *_CONFIGURATION, *(_PHOTOS if sees else ()), *(_TEXT if reads else ())]
     weights = next((found for kind in _WEIGHTS if (found := list(_matching(names, kind)))), [])
     chosen = {*_matching(names, patterns), *weights}
+    is_chat = repository.part == "answerer"
     missing = {
         "weights (model.safetensors or pytorch_model.bin)": not weights,
         "config.json": "config.json" not in chosen,
         "preprocessor_config.json": sees and "preprocessor_config.json" not in chosen,
+        "tokenizer_config.json": is_chat and "tokenizer_config.json" not in chosen,
         "tokenizer": reads and not any(chosen.issuperset(files) for files in _TOKENIZERS),
     }
     for what, is_missing in missing.items():
@@ -101,6 +103,19 @@ def architecture(repository: Repository, configs: Iterable[Path]) -> str:
     raise PackingError(
         f"{repository} is a {', '.join(found)}; a {repository.part} can be {', '.join(known)}"
     )
+
+
+def check_chat_template(repository: Repository, files: Iterable[HubFile], config: Path) -> None:
+    """Look for a chat template in a file of its own, or in tokenizer_config.json (`config`).
+
+    Raises:
+        PackingError: There is none, so that the model cannot be asked.
+    """
+    has_file = any(file.name == "chat_template.jinja" for file in files)
+    if not has_file and "chat_template" not in json.loads(config.read_text("utf-8")):
+        raise PackingError(
+            f"{repository} has no chat template; name an instruction-tuned model of the family"
+        )
 
 
 def _matching(names: Iterable[str], patterns: Iterable[str]) -> Iterable[str]:

@@ -4,7 +4,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from packing.contents import architecture, needed
+from packing.contents import architecture, check_chat_template, needed
 from packing.errors import PackingError
 from packing.hub import HubFile, Repository, fetch, is_cached, look_up
 from packing.source import Source
@@ -87,7 +87,10 @@ def _part(repository: Repository, files: list[HubFile]) -> Part:
     by_name = {file.name: file for file in files}
     names = ["config.json", *(name for name in _CODE_NAMING if name in by_name)]
     configs = [fetch(repository, by_name[name]) for name in names]
-    return Part(repository, tuple(files), architecture(repository, configs))
+    name = architecture(repository, configs)
+    if repository.part == "answerer":
+        check_chat_template(repository, files, configs[1])
+    return Part(repository, tuple(files), name)
 
 
 def _existing(place: Path) -> Path:

@@ -154,7 +154,8 @@ def test_a_folder_without_bundles_is_said_to_be_one(run: Any, tmp_path: Path) ->
 
 
 def write_source(folder: Path, **changes: object) -> Path:
-    parts = {part: {"repo": "someone/a-captioner"} for part in PARTS}
+    parts: dict[str, object] = {part: {"repo": "someone/a-captioner"} for part in PARTS[:3]}
+    parts["answerer"] = {"openai": {"model": "gpt-4.1-mini"}}
     file = folder / "source.yaml"
     file.write_text(yaml.safe_dump({"name": "mine", "version": "1", **parts, **changes}))
     return file
@@ -173,12 +174,11 @@ def test_a_build_that_is_refused_leaves_nothing(run: Any, hub: Hub, tmp_path: Pa
 def test_a_disk_without_room_is_said_before_anything_large_is_fetched(
     run: Any, hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answerer = {"openai": {"model": "gpt-4.1-mini"}}
     for part, name in (("tagger", "DetrForSegmentation"), ("clip", "CLIPModel")):
         write_repository(hub.root, f"a/{part}", config__json=f'{{"architectures": ["{name}"]}}')
     write_repository(hub.root, "a/captioner")
     parts = {part: {"repo": f"a/{part}"} for part in PARTS[:3]}
-    source = write_source(tmp_path, **parts, answerer=answerer)
+    source = write_source(tmp_path, **parts)
     usage = shutil.disk_usage(tmp_path)._replace(free=1000)
     monkeypatch.setattr("shutil.disk_usage", lambda _place: usage)
     result = run("build", source, "--out", tmp_path / "out")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from packing.contents import ARCHITECTURES, architecture, needed
+from packing.contents import ARCHITECTURES, architecture, check_chat_template, needed
 from packing.errors import PackingError
 from packing.hub import HubFile, Repository
 
@@ -45,7 +45,8 @@ def test_all_shards_and_their_index_are_fetched() -> None:
 
 def test_a_tagger_needs_no_tokenizer_and_an_answerer_no_preprocessor() -> None:
     assert "tokenizer.json" not in chosen(*CAPTIONER, part="tagger")
-    assert "preprocessor_config.json" not in chosen(*CAPTIONER, part="answerer")
+    answerer = (*CAPTIONER, "tokenizer_config.json")
+    assert "preprocessor_config.json" not in chosen(*answerer, part="answerer")
 
 
 @pytest.mark.parametrize(
@@ -71,6 +72,18 @@ def checked(tmp_path: Path, *configs: object, part: str = "captioner") -> str:
 
 
 KNOWN = {"architectures": ["VisionEncoderDecoderModel"]}
+
+
+@pytest.mark.parametrize("place", ["file", "tokenizer_config.json", "nowhere"])
+def test_a_model_that_cannot_be_asked_is_refused(tmp_path: Path, place: str) -> None:
+    config = tmp_path / "tokenizer_config.json"
+    config.write_text(json.dumps({"chat_template": "x"} if place == config.name else {}))
+    asked = repository(*(["chat_template.jinja"] if place == "file" else []), part="answerer")
+    if place == "nowhere":
+        with pytest.raises(PackingError, match="has no chat template"):
+            check_chat_template(asked, asked.files.values(), config)
+    else:
+        check_chat_template(asked, asked.files.values(), config)
 
 
 def test_a_known_architecture_is_named(tmp_path: Path) -> None:
