@@ -1,11 +1,8 @@
 """Builds a bundle beside its final place, and moves it there when it is whole."""
 
-import errno
-import fcntl
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import cast
@@ -20,6 +17,7 @@ from packing.parity import measure
 from packing.plan import Part, check_room, look_up_all, megabytes, plan
 from packing.source import Source, read_source
 from packing.weights import WEIGHTS, check_complete, to_safetensors
+from packing.workshop import is_full, put, workshop
 
 _TOOLS = ("huggingface-hub", "onnx", "onnxruntime", "safetensors", "torch", "transformers")
 _WORTH_A_LINE = 1_000_000
@@ -62,7 +60,7 @@ def build(
         say(_announced(part))
     download, size = check_room(parts, out)
     say(f"To download: {megabytes(download)}. Disk while building: {megabytes(size)}.")
-    with _workshop(out) as folder:
+    with workshop(out) as folder:
         for part in parts:
             _fetch(part, folder, say)
         _quieten()
@@ -82,7 +80,7 @@ def build(
         text = manifest.model_dump_json(indent=2) + "\n"
         (folder / MANIFEST).write_text(text, encoding="utf-8")
         Bundle.load(folder)
-        _put(folder, out)
+        put(folder, out)
     return manifest
 
 
@@ -170,7 +168,7 @@ def _make(part: Part, folder: Path, threads: int, say: Say) -> PartEntry:
     except PackingError:
         raise
     except Exception as error:  # a checkpoint can fail anywhere in transformers
-        if _is_full(error):
+        if is_full(error):
             raise
         raise PackingError(
             f"{name} ({repository.repo}) cannot be exported: {type(error).__name__}: {error}"
@@ -245,52 +243,3 @@ def _describe(folder: Path, parts: list[Part]) -> Iterator[FileEntry]:
                 "origin": origin,
             }
         )
-
-
-@contextmanager
-def _workshop(out: Path) -> Iterator[Path]:
-    """Give an empty folder beside `out`, of one build at a time, and leave nothing of it."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    folder = out.absolute().with_name(f".{out.name}.building")
-    folder.mkdir(exist_ok=True)
-    lock = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise PackingError(f"{out} is being built by another process") from None
-        try:
-            _empty(folder)
-            yield folder
-        except OSError as error:
-            if not _is_full(error):
-                raise
-            raise PackingError(
-                f"the disk of {out.parent} is full; free some, or choose another --out"
-            ) from None
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-    finally:
-        os.close(lock)
-
-
-def _is_full(error: Exception) -> bool:
-    return isinstance(error, OSError) and error.errno == errno.ENOSPC
-
-
-def _empty(folder: Path) -> None:
-    for each in folder.iterdir():
-        if each.is_dir():
-            shutil.rmtree(each)
-        else:
-            each.unlink()
-
-
-def _put(folder: Path, out: Path) -> None:
-    """Move the bundle to its final name, and what was there out of the way until then."""
-    old = out.absolute().with_name(f".{out.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if out.exists():
-        out.rename(old)
-    folder.rename(out)
-    shutil.rmtree(old, ignore_errors=True)
