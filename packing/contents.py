@@ -6,6 +6,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from models.chat import families as chat
+from models.clip import families as clip
 from packing.errors import PackingError
 from packing.hub import HubFile, Repository
 
@@ -17,8 +19,8 @@ ARCHITECTURES: dict[str, tuple[str, ...]] = {
         "RTDetrForObjectDetection",
         "RTDetrV2ForObjectDetection",
     ),
-    "clip": ("CLIPModel",),
-    "answerer": ("LlamaForCausalLM",),
+    "clip": tuple(family.architecture for family in clip.FAMILIES.values()),
+    "answerer": tuple(chat.FAMILIES),
 }
 """What each part may be: `architectures` of config.json, as transformers names them."""
 

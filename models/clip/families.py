@@ -14,8 +14,10 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """How a family's texts become token ids."""
+    """A family's name in checkpoints, and how its texts become token ids."""
 
+    architecture: str
+    """As config.json and transformers name it."""
     max_tokens: int
     """Default of transformers for the longest text, which config.json omits."""
     lower_case: bool = False
@@ -27,8 +29,9 @@ class Family:
 
 
 FAMILIES: Mapping[str, Family] = {
-    "clip": Family(max_tokens=77),
+    "clip": Family("CLIPModel", max_tokens=77),
     "siglip": Family(
+        "SiglipModel",
         max_tokens=64,
         lower_case=True,
         attends_to_padding=True,

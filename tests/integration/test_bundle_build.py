@@ -19,6 +19,8 @@ from models.bundle import Bundle
 from models.manifest import Manifest
 from models.pixels import read_rgb
 from models.settings import EngineSettings
+from training.checkpoints.qwen import make_small_qwen3
+from training.checkpoints.siglip import make_small_siglip2
 
 DEMO = Path("bundles/demo")
 PARTS = ("captioner", "tagger", "clip", "answerer")
@@ -140,6 +142,19 @@ def test_a_source_becomes_a_bundle_that_serves_and_is_built_once(world: World) -
     card.write_text(card.read_text() + "More.\n")
     assert "add --replace" in failed(world.run("build", source, "--out", out))
     assert out.stat().st_ino == made
+
+
+def test_a_source_of_siglip_and_a_sharded_qwen_becomes_a_bundle(world: World) -> None:
+    make_small_siglip2(world.hub.root / "small" / "siglip2")
+    make_small_qwen3(world.hub.root / "small" / "qwen3")
+    source = world.source(clip={"repo": "small/siglip2"}, answerer={"repo": "small/qwen3"})
+    out = world.folder / "bundles" / "tried"
+    built = world.run("build", source, "--out", out)
+    assert built.returncode == 0, built.stderr
+    parts = manifest_of(out).parts
+    assert parts["clip"].parity["vector"] < 1e-4
+    assert parts["answerer"].parity["different_answers"] == 0
+    assert world.run("verify", out).returncode == 0
 
 
 def test_a_pinned_bundle_needs_no_hub_once_its_files_are_cached(world: World) -> None:
