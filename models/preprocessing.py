@@ -73,7 +73,7 @@ class Preprocessor:
 
         Raises:
             FileNotFoundError: There is no such file.
-            ValueError: The file asks for a processor or a size that we do not know.
+            ValueError: The file asks for a processor, a size or a padding that we do not know.
         """
         path = folder / "preprocessor_config.json"
         written = json.loads(path.read_text("utf-8"))
@@ -81,6 +81,8 @@ class Preprocessor:
         config = {"do_resize": True, "do_rescale": True, "do_normalize": True, "resample": 2}
         config |= {"rescale_factor": 1 / 255} | _DEFAULTS[family]
         config |= {key: value for key, value in written.items() if value is not None}
+        if config.get("do_pad") and config.get("pad_size"):
+            raise ValueError(f"{path}: padding to a fixed size is not supported")
         size, edges = _size(config, square=family in ("ViT", "RTDetr"), path=path)
         scale, shift = _affine(config)
         return cls(

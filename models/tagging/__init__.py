@@ -1,6 +1,7 @@
 """Object detection: labelled boxes in a photo.
 
-Box detectors (RT-DETR) and panoptic segmenters (DETR) give the same kind of result.
+Box detectors (DETR, RT-DETR) and panoptic segmenters (DETR) give the same kind of result;
+`models.tagging.families` has the table of architectures.
 """
 
 from collections.abc import Sequence
@@ -47,7 +48,7 @@ def load(
 
     Raises:
         FileNotFoundError: A file is missing.
-        ValueError: The checkpoint is of another family.
+        ValueError: The checkpoint is of an unknown architecture; the message lists the known.
     """
     from models.preprocessing import Preprocessor
     from models.tagging.detector import Detector

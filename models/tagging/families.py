@@ -1,14 +1,20 @@
-"""Kind of detection transformer of a checkpoint, from its config.json.
+"""The detection transformers known here, and which of them a checkpoint is.
 
 The three kinds have outputs of similar shapes with different meanings: RT-DETR scores each label
 independently (sigmoid), DETR has a class "no object" (softmax), and DETR for panoptic segmentation
 gives masks, from which we compute boxes.
+
+DETR: Carion et al. 2020, facebook/detr-resnet-50 and facebook/detr-resnet-50-panoptic.
+RT-DETR: Zhao et al. 2024, "DETRs Beat YOLOs on Real-time Object Detection", PekingU/rtdetr_r18vd.
+RT-DETRv2: Lv et al. 2024, "Improved Baseline with Bag-of-Freebies", PekingU/rtdetr_v2_r18vd.
 """
 
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
+
+from models.architectures import known_architecture
 
 Kind = Literal["sigmoid", "softmax", "panoptic"]
 
@@ -19,7 +25,14 @@ OUTPUTS: dict[Kind, tuple[str, ...]] = {
 }
 """Names of the network's outputs, the same in torch and in model.onnx."""
 
-_SIGMOID_TYPES = frozenset({"rt_detr", "rt_detr_v2"})
+FAMILIES: dict[str, Kind] = {
+    "DetrForObjectDetection": "softmax",
+    "DetrForSegmentation": "panoptic",
+    "RTDetrForObjectDetection": "sigmoid",
+    "RTDetrV2ForObjectDetection": "sigmoid",
+}
+"""Kind of each architecture that config.json may name."""
+
 _USUAL_THRESHOLD: dict[Kind, float] = {"sigmoid": 0.5, "softmax": 0.5, "panoptic": 0.85}
 _COCO_PANOPTIC_LABELS = 250
 _LAST_COCO_THING = 90
@@ -42,11 +55,11 @@ def read_family(folder: Path) -> Family:
 
     Raises:
         FileNotFoundError: A file is missing.
-        ValueError: The family of the checkpoint is not supported.
+        ValueError: The checkpoint is of an unknown architecture; the message lists the known.
     """
     config = json.loads((folder / "config.json").read_text("utf-8"))
     preprocessor = json.loads((folder / "preprocessor_config.json").read_text("utf-8"))
-    kind = _kind(config, folder)
+    kind = FAMILIES[known_architecture(folder, config, FAMILIES, part="tagger")]
     by_number = {int(number): str(label) for number, label in config["id2label"].items()}
     labels = tuple(by_number[number] for number in range(len(by_number)))
     return Family(
@@ -55,18 +68,6 @@ def read_family(folder: Path) -> Family:
         stuff=_stuff(kind, len(labels)),
         score_threshold=float(preprocessor.get("score_threshold", _USUAL_THRESHOLD[kind])),
     )
-
-
-def _kind(config: dict[str, Any], folder: Path) -> Kind:
-    model_type = config.get("model_type")
-    architectures = config.get("architectures") or []
-    if model_type in _SIGMOID_TYPES:
-        return "sigmoid"
-    if model_type == "detr" and "DetrForSegmentation" in architectures:
-        return "panoptic"
-    if model_type == "detr" and "DetrForObjectDetection" in architectures:
-        return "softmax"
-    raise ValueError(f"{folder}: no tagger for model type {model_type!r} ({architectures})")
 
 
 def _stuff(kind: Kind, labels: int) -> frozenset[int]:

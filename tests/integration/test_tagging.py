@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors import safe_open
 from transformers import (
     AutoModelForObjectDetection,
     DetrForSegmentation,
@@ -19,7 +20,7 @@ from transformers import (
 from models.pixels import Rgb, decode_jpeg
 from models.settings import EngineSettings
 from models.tagging import Tag, load
-from training.checkpoints import detr
+from training.checkpoints import detr, rt_detr
 from training.checkpoints.photos import coloured_rectangles
 from training.drawing import draw, draw_jpeg
 from training.export.parts import export_part
@@ -50,6 +51,15 @@ def small_detr(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("detr")
     detr.make_small_detr(folder)
+    export_part("tagger", folder)
+    return folder
+
+
+@pytest.fixture(scope="module", params=[rt_detr.make_rt_detr, rt_detr.make_rt_detr_v2])
+def r18(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp("r18")
+    request.param(folder, side=320)
     export_part("tagger", folder)
     return folder
 
@@ -123,6 +133,26 @@ def test_detr_boxes_equal_the_reference(small_detr: Path, engine: str) -> None:
     for photo, found in zip(photos, model.tag(photos), strict=True):
         expected = reference_boxes(reference, processor, photo, threshold=0.3)
         assert_same(found, found_once(expected))
+
+
+@pytest.mark.parametrize("engine", ["onnx", "torch"])
+def test_rt_detr_boxes_equal_the_reference(r18: Path, engine: str) -> None:
+    model = load(r18, EngineSettings(engine=engine), max_tags=300)
+    processor = RTDetrImageProcessorPil.from_pretrained(r18)
+    reference = AutoModelForObjectDetection.from_pretrained(r18)
+    photos = coloured_rectangles((240, 320), (300, 200), (111, 400))
+    for photo, found in zip(photos, model.tag(photos), strict=True):
+        expected = reference_boxes(reference, processor, photo, threshold=0.5)
+        assert_same(found, found_once(expected))
+
+
+def test_the_weights_of_rt_detr_have_the_published_names_and_are_stored_once(r18: Path) -> None:
+    weights = r18 / "model.safetensors"
+    with safe_open(weights, "np") as file:
+        names = set(file.keys())
+    assert "model.encoder.encoder.0.layers.0.self_attn.out_proj.weight" in names
+    assert "model.decoder.layers.0.fc1.weight" in names
+    assert (r18 / "model.onnx").stat().st_size < weights.stat().st_size / 10
 
 
 def found_once(boxes: list[tuple[str, float, Box]]) -> list[tuple[str, float, Box]]:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, cast
 
 from training.checkpoints.files import write_json
 from training.checkpoints.photos import coloured_rectangles
+from training.checkpoints.weights import spread_batch_normalisation
 
 if TYPE_CHECKING:
     from torch import Tensor
     from torch.nn import Linear
-    from transformers import DetrForObjectDetection, DetrForSegmentation, PreTrainedModel
+    from transformers import DetrForObjectDetection, DetrForSegmentation
 
 
 def make_detr_panoptic(folder: Path, *, shortest_edge: int) -> None:
@@ -34,7 +35,7 @@ def make_detr_panoptic(folder: Path, *, shortest_edge: int) -> None:
         label2id={label: number for number, label in labels.items()},
     )
     model = DetrForSegmentation(config)
-    _spread_batch_normalisation(model)
+    spread_batch_normalisation(model)
     with torch.no_grad():
         _tell_queries_apart(model, model.detr.class_labels_classifier, model.bbox_attention.q_proj)
         for value in model.mask_head.parameters():
@@ -75,7 +76,7 @@ def make_small_detr(folder: Path) -> None:
         label2id={label: number for number, label in labels.items()},
     )
     model = DetrForObjectDetection(config)
-    _spread_batch_normalisation(model)
+    spread_batch_normalisation(model)
     with torch.no_grad():
         first, *others = cast("list[Linear]", model.bbox_predictor.layers)
         _tell_queries_apart(model, model.class_labels_classifier, first)
@@ -83,15 +84,6 @@ def make_small_detr(folder: Path) -> None:
             layer.weight.normal_(0, 0.1)
     model.save_pretrained(folder)
     _write_legacy_detr_preprocessor(folder, 96, "coco_detection")
-
-
-def _spread_batch_normalisation(model: "PreTrainedModel") -> None:
-    """Give batch normalisation statistics that a trained model might have."""
-    for name, value in model.named_buffers():
-        if name.endswith("running_mean"):
-            value.normal_(0, 0.1)
-        elif name.endswith("running_var"):
-            value.uniform_(0.5, 1.5)
 
 
 def _tell_queries_apart(

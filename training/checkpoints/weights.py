@@ -1,4 +1,4 @@
-"""Random weights whose likeliest token is clear."""
+"""Random weights by which a model decides clearly."""
 
 from typing import TYPE_CHECKING
 
@@ -8,7 +8,10 @@ if TYPE_CHECKING:
 
 
 def sharpen(model: "PreTrainedModel") -> None:
-    """Fill every weight from one block of random numbers, which is much faster than new ones."""
+    """Make the likeliest token clear.
+
+    Fills every weight from one block of random numbers, which is much faster than new ones.
+    """
     import torch
 
     block = torch.randn(1 << 21, generator=torch.Generator().manual_seed(11))
@@ -20,6 +23,15 @@ def sharpen(model: "PreTrainedModel") -> None:
                 weight.mul_(0.1).add_(1 if "norm" in name or "ln_" in name else 0)
             else:
                 weight.mul_(_scale(name, weight))
+
+
+def spread_batch_normalisation(model: "PreTrainedModel") -> None:
+    """Give batch normalisation statistics that a trained model might have."""
+    for name, value in model.named_buffers():
+        if name.endswith("running_mean"):
+            value.normal_(0, 0.1)
+        elif name.endswith("running_var"):
+            value.uniform_(0.5, 1.5)
 
 
 def _scale(name: str, weight: "Tensor") -> float:

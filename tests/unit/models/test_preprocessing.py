@@ -96,6 +96,14 @@ def test_an_unknown_image_processor_is_refused(tmp_path: Path) -> None:
         preprocessor(tmp_path, image_processor_type="BlipImageProcessor")
 
 
+def test_padding_to_a_fixed_size_is_refused(tmp_path: Path) -> None:
+    pad_size = {"height": 640, "width": 640}
+    kind = "RTDetrImageProcessor"
+    preprocessor(tmp_path, image_processor_type=kind, do_pad=False, pad_size=pad_size)
+    with pytest.raises(ValueError, match="padding"):
+        preprocessor(tmp_path, image_processor_type=kind, do_pad=True, pad_size=pad_size)
+
+
 def test_a_jpeg_is_decoded_to_rgb_whatever_its_own_mode() -> None:
     for mode in ("RGB", "L", "CMYK"):
         buffer = BytesIO()
