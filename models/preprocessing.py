@@ -1,12 +1,12 @@
 """Image preprocessing by a checkpoint's preprocessor_config.json, in numpy and PIL.
 
-Equal to the PIL backend of transformers' ViT, DETR, RT-DETR, CLIP and SigLIP image processors
+Equal to the PIL backend of transformers' ViT, BLIP, DETR, RT-DETR, CLIP and SigLIP image processors
 (within 1e-5), so that serving needs no torch. Their torchvision backend, which `AutoImageProcessor`
 prefers where torchvision is installed, resizes with another filter and differs by up to a few
 grey levels.
 
 Old configurations, without `image_processor_type`, may give `size` as one number. It then means a
-square for ViT, and the shortest edge for DETR and CLIP: the family decides, not the file.
+square for ViT and BLIP, and the shortest edge for DETR and CLIP: the family decides, not the file.
 """
 
 import json
@@ -29,6 +29,10 @@ Edges = tuple[int, int | None]
 """Shortest edge, and maximum of the longest; the aspect ratio is kept."""
 
 _IMAGENET = {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}
+_OPENAI = {
+    "image_mean": [0.48145466, 0.4578275, 0.40821073],
+    "image_std": [0.26862954, 0.26130258, 0.27577711],
+}
 _DEFAULTS: dict[str, dict[str, Any]] = {
     "ViT": {
         "size": {"height": 224, "width": 224},
@@ -37,13 +41,17 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
     },
     "Detr": {"size": {"shortest_edge": 800, "longest_edge": 1333}, **_IMAGENET},
     "RTDetr": {"size": {"height": 640, "width": 640}, "do_normalize": False, **_IMAGENET},
+    "Blip": {
+        "size": {"height": 384, "width": 384},
+        "resample": Image.Resampling.BICUBIC,
+        **_OPENAI,
+    },
     "CLIP": {
         "size": {"shortest_edge": 224},
         "resample": Image.Resampling.BICUBIC,
         "do_center_crop": True,
         "crop_size": {"height": 224, "width": 224},
-        "image_mean": [0.48145466, 0.4578275, 0.40821073],
-        "image_std": [0.26862954, 0.26130258, 0.27577711],
+        **_OPENAI,
     },
     "Siglip": {
         "size": {"height": 224, "width": 224},
@@ -52,6 +60,8 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
         "image_std": [0.5, 0.5, 0.5],
     },
 }
+_SQUARE = frozenset({"ViT", "Blip", "RTDetr"})
+"""Families for which one number as `size` means a square."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +93,7 @@ class Preprocessor:
         config |= {key: value for key, value in written.items() if value is not None}
         if config.get("do_pad") and config.get("pad_size"):
             raise ValueError(f"{path}: padding to a fixed size is not supported")
-        size, edges = _size(config, square=family in ("ViT", "RTDetr"), path=path)
+        size, edges = _size(config, square=family in _SQUARE, path=path)
         scale, shift = _affine(config)
         return cls(
             size=size,

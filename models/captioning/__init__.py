@@ -26,19 +26,20 @@ class CaptionModel(Protocol):
 def load(
     folder: Path, engine: EngineSettings, *, num_beams: int, max_new_tokens: int
 ) -> CaptionModel:
-    """Load a ViT + GPT-2 captioner (transformers' VisionEncoderDecoderModel).
+    """Load a captioner of a family that `models.captioning.families` lists: ViT-GPT2 or BLIP.
 
     Args:
-        folder: A checkpoint in the layout of nlpconnect/vit-gpt2-image-captioning, with
-            `encoder.onnx` and `decoder.onnx` beside it for the ONNX engine.
+        folder: A checkpoint in its published layout, with `encoder.onnx` and `decoder.onnx`
+            beside it for the ONNX engine.
         engine: Library, device and threads.
         num_beams: Beam width; 1 is greedy search.
         max_new_tokens: Most tokens of a caption.
 
     Raises:
         FileNotFoundError: A file of the checkpoint is missing.
-        ValueError: The checkpoint needs something that the engine does not support, or
-            max_new_tokens exceeds the decoder's context.
+        ValueError: The checkpoint is of an unknown architecture (the message lists the known),
+            it needs something that the engine does not support, or max_new_tokens exceeds the
+            decoder's context.
     """
     if engine.engine == "torch":
         from models.captioning.torch import TorchCaptioner

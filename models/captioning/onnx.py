@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from models.captioning.families import read_family
 from models.captioning.wording import Wording
 from models.generation import Ids, Scores
 from models.generation.beams import beam_search
@@ -25,7 +26,7 @@ class OnnxCaptioner:
     def __init__(
         self, folder: Path, engine: EngineSettings, *, num_beams: int, max_new_tokens: int
     ) -> None:
-        self._wording = Wording(folder, max_new_tokens=max_new_tokens)
+        self._wording = Wording(folder, read_family(folder), max_new_tokens=max_new_tokens)
         self._num_beams = num_beams
         self._preprocess = Preprocessor.from_folder(folder)
         self._encoder = open_session(folder / "encoder.onnx", engine)

@@ -103,10 +103,23 @@ def read_rules(folder: Path, *, supports: Collection[str] = ()) -> Rules:
     Raises:
         ValueError: The checkpoint has a setting that changes the ids and is not supported.
     """
-    entries = _entries(folder)
-    for name, idle in _NEUTRAL.items():
-        if name not in supports and entries.get(name) not in idle:
-            raise ValueError(f"{folder.name}: generation setting {name} is not supported")
+    return rules_of(_entries(folder), name=folder.name, supports=supports)
+
+
+def rules_of(entries: Mapping[str, Any], *, name: str, supports: Collection[str] = ()) -> Rules:
+    """Return the settings among the entries of a configuration.
+
+    Args:
+        entries: Keys as in generation_config.json; others are ignored.
+        name: The checkpoint, for the message.
+        supports: Settings that the caller's search applies and not every search does.
+
+    Raises:
+        ValueError: A setting changes the ids and is not supported.
+    """
+    for setting, idle in _NEUTRAL.items():
+        if setting not in supports and entries.get(setting) not in idle:
+            raise ValueError(f"{name}: generation setting {setting} is not supported")
     start = entries.get("decoder_start_token_id")
     forced_last = entries.get("forced_eos_token_id")
     penalty = entries.get("length_penalty")

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from transformers import (
+    BlipImageProcessorPil,
     CLIPImageProcessorPil,
     DetrImageProcessorPil,
     RTDetrImageProcessorPil,
@@ -33,6 +34,22 @@ CASES: dict[str, tuple[Any, dict[str, object]]] = {
     "ViT of another aspect ratio": (
         ViTImageProcessorPil,
         {"image_processor_type": "ViTImageProcessor", "size": {"height": 144, "width": 192}},
+    ),
+    "BLIP of Salesforce/blip-image-captioning-base": (
+        BlipImageProcessorPil,
+        {
+            "do_normalize": True,
+            "do_resize": True,
+            "image_mean": [0.48145466, 0.4578275, 0.40821073],
+            "image_processor_type": "BlipImageProcessor",
+            "image_std": [0.26862954, 0.26130258, 0.27577711],
+            "processor_class": "BlipProcessor",
+            "size": {"height": 384, "width": 384},
+        },
+    ),
+    "BLIP with one number as its size": (
+        BlipImageProcessorPil,
+        {"image_processor_type": "BlipImageProcessor", "size": 96},
     ),
     "DETR of facebook/detr-resnet-50-panoptic": (
         DetrImageProcessorPil,

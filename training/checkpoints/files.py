@@ -1,4 +1,4 @@
-"""Files beside the weights: JSON, and a byte-level BPE as GPT-2's."""
+"""Files beside the weights: JSON, a byte-level BPE as GPT-2's, and word pieces as BERT's."""
 
 import json
 from pathlib import Path
@@ -45,4 +45,42 @@ def write_byte_bpe(folder: Path, *, words: int, end_id: int) -> None:
     write_json(
         folder / "tokenizer_config.json",
         {"tokenizer_class": "GPT2Tokenizer", "model_max_length": 1024, **marks},
+    )
+
+
+def write_word_pieces(folder: Path, *, words: int) -> None:
+    """Write the word pieces of bert-base-uncased cut to so many, special tokens at their ids.
+
+    Every second filler continues a word, so that captions show how pieces are joined.
+    """
+    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+
+    special = {"[PAD]": 0, "[UNK]": 100, "[CLS]": 101, "[SEP]": 102, "[MASK]": 103}
+    pieces = sorted({*" ".join(_TEXT).lower().split(), *".,;!'"})
+    known = iter([*pieces, *(f"{'##' * (n % 2)}fill{n}" for n in range(words))])
+    at = {place: token for token, place in special.items()}
+    vocabulary = {at.get(place) or next(known): place for place in range(words)}
+    (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n", encoding="utf-8")
+    tokenizer = Tokenizer(models.WordPiece.from_file(str(folder / "vocab.txt")))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.decoder = decoders.WordPiece()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 101), ("[SEP]", 102)]
+    )
+    tokenizer.add_special_tokens(list(special))
+    tokenizer.save(str(folder / "tokenizer.json"))
+    marks = {f"{token[1:-1].lower()}_token": token for token in special}
+    write_json(folder / "special_tokens_map.json", marks)
+    write_json(
+        folder / "tokenizer_config.json",
+        {
+            "do_lower_case": True,
+            "model_max_length": 512,
+            "processor_class": "BlipProcessor",
+            "strip_accents": None,
+            "tokenize_chinese_chars": True,
+            "tokenizer_class": "BertTokenizer",
+            **marks,
+        },
     )

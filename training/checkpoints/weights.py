@@ -20,7 +20,7 @@ def sharpen(model: "PreTrainedModel") -> None:
             values = block[7919 * index % 65536 :].repeat(weight.numel() // 1_500_000 + 1)
             weight.copy_(values[: weight.numel()].view(weight.shape))
             if weight.dim() == 1:
-                weight.mul_(0.1).add_(1 if "norm" in name or "ln_" in name else 0)
+                weight.mul_(0.1).add_(1 if "norm" in name.lower() or "ln_" in name else 0)
             else:
                 weight.mul_(_scale(name, weight))
 

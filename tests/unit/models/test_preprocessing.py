@@ -92,8 +92,8 @@ def test_normalising_maps_black_and_white_by_mean_and_deviation(tmp_path: Path) 
 
 
 def test_an_unknown_image_processor_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="BlipImageProcessor"):
-        preprocessor(tmp_path, image_processor_type="BlipImageProcessor")
+    with pytest.raises(ValueError, match="LevitImageProcessor"):
+        preprocessor(tmp_path, image_processor_type="LevitImageProcessor")
 
 
 def test_padding_to_a_fixed_size_is_refused(tmp_path: Path) -> None:
