@@ -21,9 +21,15 @@ help: ## Show this list.
 
 # --- Use it -----------------------------------------------------------------
 
+# BUNDLE is a folder, or the name of a source in bundles/, which is built once.
+NAMED := $(if $(wildcard bundles/$(BUNDLE).yaml),.bundles/$(BUNDLE))
+
 .PHONY: run
-run: $(SERVE) ## Start the app on the demo bundle; Ctrl-C stops it.
-	@exec .venv/bin/admirer serve --config $(CONFIG) --bundle $(BUNDLE) $(if $(PORT),--port $(PORT))
+run: $(SERVE) $(addsuffix /manifest.json,$(NAMED)) ## Start the app on BUNDLE (the demo, or laptop); Ctrl-C stops it.
+	@exec .venv/bin/admirer serve --config $(CONFIG) --bundle $(or $(NAMED),$(BUNDLE)) $(if $(PORT),--port $(PORT))
+
+.bundles/%/manifest.json: bundles/%.yaml
+	@$(MAKE) bundle SOURCE=$< OUT=$(@D) || { echo "Without it, make run serves the demo bundle" >&2; exit 1; }
 
 SOURCE ?= bundles/hub.yaml
 OUT ?=

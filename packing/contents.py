@@ -6,19 +6,16 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from models.captioning import families as captioning
 from models.chat import families as chat
 from models.clip import families as clip
+from models.tagging import families as tagging
 from packing.errors import PackingError
 from packing.hub import HubFile, Repository
 
 ARCHITECTURES: dict[str, tuple[str, ...]] = {
-    "captioner": ("VisionEncoderDecoderModel",),
-    "tagger": (
-        "DetrForObjectDetection",
-        "DetrForSegmentation",
-        "RTDetrForObjectDetection",
-        "RTDetrV2ForObjectDetection",
-    ),
+    "captioner": tuple(captioning.FAMILIES),
+    "tagger": tuple(tagging.FAMILIES),
     "clip": tuple(family.architecture for family in clip.FAMILIES.values()),
     "answerer": tuple(chat.FAMILIES),
 }

@@ -19,11 +19,19 @@ from models.bundle import Bundle
 from models.manifest import Manifest
 from models.pixels import read_rgb
 from models.settings import EngineSettings
-from training.checkpoints.qwen import make_small_qwen3
+from training.checkpoints.blip import make_small_blip
+from training.checkpoints.qwen import make_small_qwen2, make_small_qwen3
+from training.checkpoints.rt_detr import make_rt_detr_v2
 from training.checkpoints.siglip import make_small_siglip2
 
 DEMO = Path("bundles/demo")
 PARTS = ("captioner", "tagger", "clip", "answerer")
+SMALL = {
+    "ADMIRER_CAPTIONER__MAX_NEW_TOKENS": "8",
+    "ADMIRER_TAGGER__MAX_TAGS": "1",
+    "ADMIRER_ASSEMBLER__INSTRUCTION": "Answer.",
+}
+"""Small checkpoints have few positions, and tokens of a letter or two."""
 ADMIRER = Path(sys.executable).with_name("admirer")
 
 
@@ -142,6 +150,30 @@ def test_a_source_becomes_a_bundle_that_serves_and_is_built_once(world: World) -
     card.write_text(card.read_text() + "More.\n")
     assert "add --replace" in failed(world.run("build", source, "--out", out))
     assert out.stat().st_ino == made
+
+
+def test_the_source_for_laptops_becomes_a_bundle_that_answers(world: World) -> None:
+    source = Path("bundles/laptop.yaml")
+    named = yaml.safe_load(source.read_text())
+    place = {part: world.hub.root / named[part]["repo"] for part in PARTS}
+    make_small_blip(place["captioner"])
+    make_rt_detr_v2(place["tagger"], side=320)
+    shutil.copytree(world.hub.root / "demo" / "clip", place["clip"])
+    make_small_qwen2(place["answerer"])
+    out = world.folder / "bundles" / "laptop"
+    built = world.run("build", source, "--out", out)
+    assert built.returncode == 0, built.stderr
+    photo = DEMO / "photos" / "photo-01.jpg"
+    asked = subprocess.run(
+        [ADMIRER, "ask", photo, "what is there?", "--bundle", out, "--explain"],
+        env=os.environ | SMALL,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert asked.returncode == 0, asked.stderr
+    assert "laptop@1" in asked.stdout
 
 
 def test_a_source_of_siglip_and_a_sharded_qwen_becomes_a_bundle(world: World) -> None:
