@@ -17,12 +17,14 @@ from numpy.typing import NDArray
 from bank.examples import (
     EXAMPLES_FILE,
     FILES,
+    INDEX_FILE,
     BankError,
     Example,
     check,
     write_examples,
 )
 from bank.fingerprints import GRID, fingerprint
+from bank.large_index import EXACT_UP_TO, write_index
 from bank.vectors import BankVectors, MadeBy, write_vectors
 from models.clip import ClipModel
 from models.pixels import Rgb
@@ -49,11 +51,13 @@ def build(
     out: Path,
     *,
     made_by: MadeBy,
+    exact_up_to: int = EXACT_UP_TO,
     progress: Progress = lambda done, total: None,
 ) -> None:
     """Embed every distinct photo and question, and write the bank folder `out`.
 
-    A bank that is there is replaced once the new one is whole.
+    A bank that is there is replaced once the new one is whole. One of more than `exact_up_to`
+    examples gets an index.
 
     Raises:
         BankError: There is no row, an id repeats, an example exceeds a limit, or `out` holds
@@ -82,6 +86,8 @@ def build(
     with _whole(out) as folder:
         write_examples((row.example for row in rows), folder / EXAMPLES_FILE)
         write_vectors(vectors, folder)
+        if len(rows) > exact_up_to:
+            write_index(vectors, folder / INDEX_FILE)
 
 
 def _check_place(out: Path) -> None:

@@ -7,6 +7,7 @@
     photo.npy        (n,) int32             each example's row in image, -1 without one
     question.npy     (n,) int32             each example's row in text
     bank.json        format, clip, revision
+    index.faiss      of a bank of more than 100,000 examples: see `bank.large_index`
 
 Photos and questions that several examples share are stored once: the demo bank has about six
 questions for each photo, and people ask the same few questions about every photo.
@@ -20,9 +21,10 @@ from typing import Literal
 
 EXAMPLES_FILE = "examples.jsonl"
 ABOUT_FILE = "bank.json"
+INDEX_FILE = "index.faiss"
 ARRAYS = ("image.npy", "print.npy", "text.npy", "photo.npy", "question.npy")
 FORMAT = "admirer-bank-2"
-FILES = frozenset({EXAMPLES_FILE, ABOUT_FILE, *ARRAYS, "vectors.safetensors"})
+FILES = frozenset({EXAMPLES_FILE, ABOUT_FILE, *ARRAYS, INDEX_FILE, "vectors.safetensors"})
 """What a bank's folder may hold; the last is of the first format."""
 
 MAX_EXAMPLES = 1_000_000

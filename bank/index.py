@@ -2,8 +2,9 @@
 
 Similarity is the mean of the cosine of the photos and the cosine of the questions (PICa, Yang et
 al. 2022, section 3.3). A query is compared with every distinct photo and question once, and each
-example adds up its two cosines, so that nothing but the stored vectors is in memory. A search never
-returns the example of the very same photo and question: its answer would leak into the prompt.
+example adds up its two cosines, so that nothing but the stored vectors is in memory. In a large
+bank (`bank.large_index`), only examples that an index finds are compared. A search never returns
+the example of the very same photo and question: its answer would leak into the prompt.
 """
 
 import re
@@ -17,13 +18,18 @@ from numpy.typing import NDArray
 
 from bank.examples import (
     EXAMPLES_FILE,
+    INDEX_FILE,
     BankError,
     Example,
     Similarity,
     read_examples,
 )
 from bank.fingerprints import Fingerprint, same_photo
+from bank.large_index import EXACT_UP_TO, LargeIndex
 from bank.vectors import BankVectors, MadeBy, read_vectors
+
+CANDIDATES = 128
+"""Examples that are compared exactly after an approximate index found them, if `k` is small."""
 
 Vector = NDArray[np.float32]
 """A unit vector of CLIP, shape (d,)."""
@@ -32,9 +38,16 @@ Vector = NDArray[np.float32]
 class ExampleBank:
     """Solved examples and the index over them; nothing changes after it is made."""
 
-    def __init__(self, examples: Sequence[Example], vectors: BankVectors) -> None:
+    def __init__(
+        self,
+        examples: Sequence[Example],
+        vectors: BankVectors,
+        index: LargeIndex | None = None,
+    ) -> None:
+        """Make a bank that compares a query with all examples, or with what `index` finds."""
         self._examples = tuple(examples)
         self._vectors = vectors
+        self._index = index
         self._by_question: dict[str, list[int]] = {}
         for row, example in enumerate(self._examples):
             self._by_question.setdefault(_plain(example.question), []).append(row)
@@ -51,7 +64,9 @@ class ExampleBank:
             raise BankError(f"{folder} has no examples")
         if len({example.id for example in examples}) < len(examples):
             raise BankError(f"{folder} has two examples of one id")
-        return cls(examples, read_vectors(folder, len(examples)))
+        vectors, file = read_vectors(folder, len(examples)), folder / INDEX_FILE
+        has_index = file.exists() or len(examples) > EXACT_UP_TO
+        return cls(examples, vectors, LargeIndex(file, vectors) if has_index else None)
 
     @classmethod
     def empty(cls) -> "ExampleBank":
@@ -119,15 +134,12 @@ class ExampleBank:
         k = min(k, len(self._examples) - len(hidden))
         if k <= 0:
             return ()
-        given = self._given(image_vector, text_vector, similarity)
+        image, text = self._given(image_vector, text_vector, similarity)
         if similarity == "random":
             rows = self._draw(k, hidden, photo, question, seed)
-            scores = self._scores(*given)[rows]
+            scores = self._scores_of(rows, image, text)
         else:
-            scores = self._scores(*given)
-            scores[list(hidden)] = -np.inf
-            rows = _highest(scores, k)
-            scores = scores[rows]
+            rows, scores = self._nearest(image, text, k, hidden)
         scores = np.clip(scores, -1, 1)
         order = np.lexsort((rows, -scores))
         return tuple(
@@ -152,6 +164,23 @@ class ExampleBank:
         )
         return image, text
 
+    def _nearest(
+        self, image: Vector | None, text: Vector | None, k: int, hidden: frozenset[int]
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Return the rows of the `k` most similar examples, and their similarities."""
+        if self._index is not None:
+            count = min(max(CANDIDATES, 2 * k) + len(hidden), len(self))
+            rows = np.sort(self._index.candidates(image, text, count))
+            rows = rows[~np.isin(rows, list(hidden))]
+            if len(rows) >= k:
+                scores = self._scores_of(rows, image, text)
+                best = _highest(scores, k)
+                return rows[best], scores[best]
+        scores = self._scores(image, text)
+        scores[list(hidden)] = -np.inf
+        best = _highest(scores, k)
+        return best, scores[best]
+
     def _scores(self, image: Vector | None, text: Vector | None) -> NDArray[np.float32]:
         """Return every example's similarity to what is given, shape (n,)."""
         scores = np.zeros(len(self), np.float32)
@@ -161,6 +190,18 @@ class ExampleBank:
             scores += of_photos[self._vectors.photo]
         if text is not None:
             scores += (self._vectors.text @ text)[self._vectors.question]
+        return scores
+
+    def _scores_of(
+        self, rows: NDArray[np.int64], image: Vector | None, text: Vector | None
+    ) -> NDArray[np.float32]:
+        """Return the similarity of some examples, shape (rows,)."""
+        scores = np.zeros(len(rows), np.float32)
+        photos = self._vectors.photo[rows]
+        if image is not None:
+            scores[photos >= 0] += self._vectors.image[photos[photos >= 0]] @ image
+        if text is not None:
+            scores += self._vectors.text[self._vectors.question[rows]] @ text
         return scores
 
     def _hidden(self, photo: Fingerprint | None, question: str | None) -> frozenset[int]:
