@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import psutil
@@ -24,6 +24,9 @@ from serve.cli.local_ray import LocalRay, LocalRayError, check_ports, local_ray,
 from serve.cli.preflight import check_files
 from serve.local_settings import settings_of
 from serve.settings import AppSettings
+
+if TYPE_CHECKING:
+    from ray.serve.schema import ApplicationStatusOverview
 
 APP = "admirer"
 _HAS_FAILED = "failed to start"
@@ -203,15 +206,30 @@ def _start(plan: Plan, console: Console) -> None:
             if time.monotonic() > until:
                 raise StartError(f"the app is not ready after {START_WITHIN_S} s")
             time.sleep(LOOK_EVERY_S)
-            app = ray_serve.status().applications[APP]
-            for name, stage in app.deployments.items():
-                if _HAS_FAILED in stage.message:
-                    raise StartError(f"the {name} did not start: {_cause(stage.message)}")
-                if stage.status == "HEALTHY" and name not in ready:
-                    ready.add(name)
-                    console.print(f"  {name:<10} ready after {_age_s():5.1f} s")
-            if app.status == "DEPLOY_FAILED":
-                raise StartError(_cause(app.message))
+            _look(ray_serve.status().applications[APP], ready, console)
+    # The app may answer before Ray has called its last stage healthy.
+    for name in plan.settings.scalings().keys() - ready:
+        _print_ready(name, ready, console)
+
+
+def _look(app: "ApplicationStatusOverview", ready: set[str], console: Console) -> None:
+    """Print each stage that has become ready.
+
+    Raises:
+        StartError: A stage failed to start.
+    """
+    for name, stage in app.deployments.items():
+        if _HAS_FAILED in stage.message:
+            raise StartError(f"the {name} did not start: {_cause(stage.message)}")
+        if stage.status == "HEALTHY" and name not in ready:
+            _print_ready(name, ready, console)
+    if app.status == "DEPLOY_FAILED":
+        raise StartError(_cause(app.message))
+
+
+def _print_ready(name: str, ready: set[str], console: Console) -> None:
+    ready.add(name)
+    console.print(f"  {name:<10} ready after {_age_s():5.1f} s")
 
 
 def _is_ready(url: str, ready: set[str]) -> bool:

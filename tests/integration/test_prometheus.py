@@ -7,11 +7,8 @@ bad ones, more than it can answer, and so many at once that the tagger is done w
 import itertools
 import json
 import math
-import os
 import re
-import signal
 import socket
-import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -26,21 +23,19 @@ import pytest
 import yaml
 from support.prometheus_programs import program
 from support.prometheus_server import Prometheus, prometheus_over
-from support.started_app import COMMAND
+from support.started_app import StartedApp, started_app
 
 from dashboards.absent_series import ABSENT, why_empty
 from dashboards.expressions import Expression, expressions
 from dashboards.rules import rules
 from deployments.telemetry.metrics import LLM_RETRIES, MODEL_ERRORS
 from models.bundle import Bundle
-from serve.cli.ray_environment import free_port
 from serve.config_files import DEMO as CONFIG
 from serve.config_files import read
 
 CHECKOUT = Path(__file__).parents[2]
 DEMO = CHECKOUT / "bundles" / "demo"
 FOUND = CHECKOUT / "build" / "expressions.txt"
-START_WITHIN_S = 240
 # Ray hands metrics over every ten seconds, and a rate needs two samples that differ.
 TRAFFIC_S = 40
 SETTLE_S = 12
@@ -50,20 +45,6 @@ QUIET = {
 }
 """Counters of what does not happen here; `test_app` makes it happen."""
 PRICE = {"prompt_dollars_per_million": 0.4, "completion_dollars_per_million": 1.6}
-
-
-@dataclass(frozen=True)
-class RunningApp:
-    """The app of `make run`."""
-
-    url: str
-    metrics_url: str
-
-    def post(self, path: str, **content: Any) -> httpx.Response:
-        return httpx.post(f"{self.url}{path}", timeout=60, trust_env=False, **content)
-
-    def ask(self, photo: bytes, question: str) -> httpx.Response:
-        return self.post("/v1/answers", files={"image": photo}, data={"question": question})
 
 
 @dataclass(frozen=True)
@@ -98,39 +79,17 @@ def settings() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartedApp]:
     program("prometheus")  # without one, no app need start
     folder = tmp_path_factory.mktemp("app")
-    config, log, port = folder / "config.yaml", folder / "log", free_port()
+    config = folder / "config.yaml"
     config.write_text(yaml.safe_dump(settings()))
-    words = ["serve", "--config", str(config), "--bundle", str(DEMO)]
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            [COMMAND, *words, "--port", str(port)],
-            cwd=CHECKOUT,
-            env=os.environ | {"PYTHONUNBUFFERED": "1"},
-            stdout=output,
-            stderr=output,
-        )
-    try:
-        until = time.monotonic() + START_WITHIN_S
-        while "Stop: Ctrl-C" not in log.read_text():
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < until, log.read_text()
-            time.sleep(0.1)
-        [metrics_url] = re.findall(r"^Metrics: (\S+)$", log.read_text(), re.MULTILINE)
-        yield RunningApp(f"http://127.0.0.1:{port}", metrics_url)
-    finally:
-        process.send_signal(signal.SIGINT)
-        try:
-            process.wait(60)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+    with started_app(folder, "--config", str(config)) as app:
+        yield app
 
 
 @pytest.fixture(scope="module")
-def scraped(app: RunningApp, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scraped]:
+def scraped(app: StartedApp, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scraped]:
     with prometheus_over(app.metrics_url, tmp_path_factory.mktemp("prometheus")) as prometheus:
         codes = drive(app)
         time.sleep(SETTLE_S)
@@ -148,7 +107,7 @@ def samples() -> list[tuple[bytes, str]]:
     return [((DEMO / "photos" / row["photo"]).read_bytes(), row["question"]) for row in rows]
 
 
-def drive(app: RunningApp) -> Counter[str]:
+def drive(app: StartedApp) -> Counter[str]:
     """Use every route rightly and wrongly, with a crowd every few seconds; return the codes."""
     codes: Counter[str] = Counter()
     rows = itertools.cycle(samples())
@@ -272,13 +231,13 @@ def test_a_crowd_raises_the_alerts_on_answers_and_none_on_what_runs(scraped: Scr
     )
 
 
-def test_metrics_are_not_to_be_had_where_questions_are_asked(app: RunningApp) -> None:
+def test_metrics_are_not_to_be_had_where_questions_are_asked(app: StartedApp) -> None:
     response = httpx.get(f"{app.url}/metrics", trust_env=False)
     assert response.status_code == 404
     assert response.json()["code"] == "not_found"
 
 
-def test_a_prometheus_that_never_reads_what_it_asked_for_keeps_no_answer(app: RunningApp) -> None:
+def test_a_prometheus_that_never_reads_what_it_asked_for_keeps_no_answer(app: StartedApp) -> None:
     metrics, (photo, question) = httpx.URL(app.metrics_url), samples()[0]
     request = f"GET {metrics.path} HTTP/1.1\r\nHost: {metrics.host}\r\n\r\n".encode()
     with ExitStack() as stuck:

@@ -1,6 +1,7 @@
 """`admirer serve` on the demo bundle, as a person starts it."""
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -8,7 +9,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import httpx
 import psutil
 
 from serve.cli.ray_environment import free_port
@@ -38,6 +41,12 @@ class StartedApp:
         (line,) = [each for each in self.printed() if each.startswith("Logs: ")]
         return Path(line.removeprefix("Logs: ")).parents[3]
 
+    def post(self, path: str, **content: Any) -> httpx.Response:
+        return httpx.post(f"{self.url}{path}", timeout=60, trust_env=False, **content)
+
+    def ask(self, photo: bytes, question: str) -> httpx.Response:
+        return self.post("/v1/answers", files={"image": photo}, data={"question": question})
+
     def printed(self) -> list[str]:
         return self.log.read_text().splitlines()
 
@@ -45,6 +54,12 @@ class StartedApp:
         """Return the whole tree, the command itself first."""
         command = psutil.Process(self.process.pid)
         return [command, *command.children(recursive=True)]
+
+    @property
+    def metrics_url(self) -> str:
+        """Where Prometheus would scrape it, as it prints."""
+        [url] = re.findall(r"^Metrics: (\S+)$", self.log.read_text(), re.MULTILINE)
+        return str(url)
 
 
 @contextmanager
