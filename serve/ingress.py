@@ -4,6 +4,7 @@ It defines `__serve_build_asgi_app__` instead of routes: methods as routes of a 
 another module wraps would make FastAPI ask the caller for `self`.
 """
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -47,4 +48,6 @@ class Ingress:
             meters=self._meters,
             tracer=self._tracer,
             adds_request_id=False,
+            # Over its default transport Ray cancels a request with what would tell why.
+            tells_disconnects=os.environ.get("RAY_SERVE_ENABLE_HA_PROXY") == "1",
         )

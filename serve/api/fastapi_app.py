@@ -57,6 +57,7 @@ def create_api(
     meters: Meters = NO_METERS,
     tracer: Tracer = NO_TRACER,
     adds_request_id: bool = True,
+    tells_disconnects: bool = True,
 ) -> FastAPI:
     """Return the app.
 
@@ -67,6 +68,7 @@ def create_api(
         meters: Reports metrics.
         tracer: Starts traces.
         adds_request_id: Whether to add X-Request-ID; Ray Serve adds it itself.
+        tells_disconnects: Whether the server reports a disconnect where it cancels a request.
 
     Raises:
         BundleError: The bundle of the settings cannot be loaded.
@@ -81,7 +83,12 @@ def create_api(
     add_problem_handlers(app)
     app.add_middleware(BodyLimit, max_bytes=_max_body_bytes(settings.limits))
     app.add_middleware(
-        Requests, adds_header=adds_request_id, meters=meters, tracer=tracer, bundle=routes.bundle
+        Requests,
+        adds_header=adds_request_id,
+        meters=meters,
+        tracer=tracer,
+        bundle=routes.bundle,
+        tells_disconnects=tells_disconnects,
     )
     _add_routes(app, routes)
     return app

@@ -46,11 +46,21 @@ class Requests:
         meters: Reports metrics.
         tracer: Starts traces.
         bundle: Served bundle, for the log.
+        tells_disconnects: Whether the server reports a disconnect to the app where it cancels the
+            request. If not, a cancellation counts as a disconnect, which it nearly always is.
     """
 
     def __init__(
-        self, app: ASGIApp, *, adds_header: bool, meters: Meters, tracer: Tracer, bundle: str
+        self,
+        app: ASGIApp,
+        *,
+        adds_header: bool,
+        meters: Meters,
+        tracer: Tracer,
+        bundle: str,
+        tells_disconnects: bool = True,
     ) -> None:
+        self._tells_disconnects = tells_disconnects
         self._app, self._meters, self._tracer = app, meters, tracer
         self._adds_header = adds_header
         self._bundle = bundle
@@ -82,7 +92,8 @@ class Requests:
         except ClientDisconnect:
             status, scope["state"]["code"] = CODES[CLIENT_GONE].status, CLIENT_GONE
         except asyncio.CancelledError:
-            status, scope["state"]["code"] = await _stopped(receive)
+            code = await _stopped(receive) if self._tells_disconnects else CLIENT_GONE
+            status, scope["state"]["code"] = CODES[code].status, code
             raise
         except Exception:
             scope["state"]["code"] = INTERNAL
@@ -130,21 +141,21 @@ class Requests:
         )
 
 
-async def _stopped(receive: Receive) -> tuple[int, str]:
-    """Return status and code of a request that was cancelled: by its caller or by the server.
+async def _stopped(receive: Receive) -> str:
+    """Return the code of a request that was cancelled: by its caller or by the server.
 
-    After a disconnect, the server says so, or receiving fails: Ray's default transport cancels that
-    with the request. Otherwise receiving waits, until the time is up.
+    After a disconnect, the server says so, or receiving fails. Otherwise receiving waits, until
+    the time is up.
     """
     try:
         async with asyncio.timeout(DISCONNECT_WITHIN_S):
             while (await receive())["type"] != "http.disconnect":
                 pass
     except (TimeoutError, asyncio.CancelledError):
-        return CODES[INTERRUPTED].status, INTERRUPTED
+        return INTERRUPTED
     except Exception:  # noqa: BLE001, S110 - any error means that the connection is gone
         pass
-    return CODES[CLIENT_GONE].status, CLIENT_GONE
+    return CLIENT_GONE
 
 
 def _request_id(scope: Scope) -> str:

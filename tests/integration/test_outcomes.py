@@ -148,11 +148,14 @@ async def test_callers_who_hang_up_are_gone(app: RunningApp) -> None:
     assert await app.becomes(lambda: len(app.done("answerer started")) == TIMES)
     for writer in writers:
         writer.close()
-    assert await app.becomes(lambda: len(app.done("answerer cancelled")) == TIMES)
+    # Over Ray's default transport a cancelled call can look like a lost replica and begin again.
+    assert await app.becomes(
+        lambda: TIMES <= len(app.done("answerer started")) == len(app.done("answerer cancelled"))
+    )
     gone = {"client_gone": TIMES}
     await counted.becomes(gone, REQUESTS, route="/v1/answers")
     await counted.becomes({"cancelled": TIMES}, STAGE_CALLS, stage="answerer")
-    await counted.becomes({"cancelled": TIMES}, LLM_REQUESTS)
+    await counted.becomes({"cancelled": len(app.done("answerer cancelled"))}, LLM_REQUESTS)
     assert counted.grew(REQUEST_SECONDS, route="/v1/answers") == {}
     lines = [line for line in app.log() if line.get("code") == "client_gone"]
     assert [line["status"] for line in lines] == [499] * TIMES
